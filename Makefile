@@ -1,0 +1,41 @@
+# HL7 Yeeter. `make` alone shows what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install services demo test lint format lock
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Another environment that is active in the calling shell must not leak into ours.
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
+export PYTHON
+
+help: ## Show the targets
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+install: ## Make .venv with everything that requirements.lock names
+	@scripts/install
+
+services: ## See that the services that tests run against are installed (Debian: installs them, as root)
+	@scripts/services
+
+demo: install ## Send 1,000 orders through a simulated department, nothing else needed
+	$(BIN)/yeeter run mixed-department --orders 1000 --set study.pixels=tiny --set study.preset=compact
+
+test: install services lint ## Check everything: style, types, import floors, and every test against real services
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: install ## Check style, types and import floors
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Put code into the project's form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: ## Resolve the dependencies of pyproject.toml anew into requirements.lock
+	@scripts/lock

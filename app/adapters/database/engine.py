@@ -1,0 +1,161 @@
+"""Engines: how a connection to each database is made, begins its transactions and says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.adapters.database.rowset import json_serializer
+from app.domain.errors import InvalidInput, Problem, Unavailable
+
+# SQLAlchemy's own default for postgresql:// is another driver.
+DRIVERS = {
+    "postgresql": "postgresql+psycopg2",
+    "postgres": "postgresql+psycopg2",
+    "postgresql+psycopg2": "postgresql+psycopg2",
+    "sqlite": "sqlite",
+}
+SQLITE_BUSY_SECONDS = 30.0
+_SESSION = {
+    "timezone": "UTC",
+    # A transaction that sits idle holds back pg_snapshot_xmin, and with it every reader of the event feed.
+    "idle_in_transaction_session_timeout": "60s",
+    # A run's tables grow from nothing to a million rows before their statistics are first gathered. A planner that
+    # believes them empty reads them whole for each group of jobs; every statement here has an index to go by.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
+_POSTGRESQL = {
+    "connect_timeout": 5,
+    "application_name": "yeeter",
+    # A peer that is cut off without a word is noticed within about 20 seconds.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+    "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
+}
+_UNDEFINED_TABLE = "42P01"
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for PostgreSQL (psycopg2) or SQLite (WAL, one writer at a time); nothing is connected yet.
+
+    Raises:
+        InvalidInput: the URL names no database that we know.
+    """
+    parsed = _parse(url)
+    dialect = parsed.get_backend_name()
+    if dialect == "sqlite":
+        return _sqlite(parsed)
+    return create_engine(
+        parsed,
+        pool_size=5,
+        max_overflow=20,
+        pool_pre_ping=True,
+        json_serializer=json_serializer(dialect),
+        connect_args=_POSTGRESQL,
+    )
+
+
+def _parse(url: str) -> URL:
+    cure = "postgresql://USER:PASSWORD@HOST/NAME or sqlite:///PATH"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidInput(Problem("DATABASE_URL", "not a URL of a database", cure)) from error
+    if parsed.drivername not in DRIVERS:
+        raise InvalidInput(Problem("DATABASE_URL", f"{parsed.drivername} is not supported", cure))
+    if "@" in (parsed.host or ""):
+        raise InvalidInput(Problem("DATABASE_URL", "more than one @", "write %40 for an @ in the password"))
+    return parsed.set(drivername=DRIVERS[parsed.drivername])
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        json_serializer=json_serializer("sqlite"),
+        connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def _make_folder(*_: Any) -> None:
+        if url.database:
+            try:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Unavailable(f"database {url.database}: {error.strerror}") from error
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN is deferred; ours is below
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once with "database is locked", whatever the
+        # busy time limit; one that begins immediately waits for its turn.
+        reading = connection.get_execution_options().get("yeeter_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection to read from, with one view of the data. Raises Unavailable."""
+    with errors_of(engine), engine.connect().execution_options(yeeter_reading=True) as connection:
+        yield connection
+
+
+@contextmanager
+def errors_of(engine: Engine) -> Iterator[None]:
+    """Turns what says "not now" into Unavailable, which callers answer by trying again; lets defects through.
+
+    A deadlock (40P01) and a serialization failure (40001) are among the former: the transaction was rolled back as a
+    whole, so its block can be run again as a whole.
+    """
+    try:
+        yield
+    except PoolTimeout as error:
+        raise Unavailable("database: every connection is in use") from error
+    except DBAPIError as error:
+        if _is_passing(error):
+            raise Unavailable(_one_line(error, engine.url)) from error
+        raise
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    return (
+        isinstance(error, OperationalError)
+        or type(error) is DatabaseError  # the bare class: SQLite's file is damaged, or is no database
+        or error.connection_invalidated
+        or error.statement is None  # while connecting
+        or _has_no_schema(error)
+    )
+
+
+def _has_no_schema(error: DBAPIError) -> bool:
+    text = str(error.orig)
+    return getattr(error.orig, "pgcode", None) == _UNDEFINED_TABLE or text.startswith("no such table")
+
+
+def _one_line(error: DBAPIError, url: URL) -> str:
+    """The driver's own text knows no password; the URL would."""
+    where = f"database {url.database}" if url.get_backend_name() == "sqlite" else "database"
+    if _has_no_schema(error):
+        return f"{where}: the schema is not there; run `yeeter db upgrade`"
+    lines = str(error.orig).strip().splitlines()
+    return f"{where}: {lines[0] if lines else 'connection lost'}"

@@ -1,0 +1,95 @@
+"""The events that claiming and finishing jobs leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from app.domain.event import (
+    JOB_FINISHED,
+    JOB_STARTED,
+    ORDER_CANCELLED,
+    ORDER_COMPLETED,
+    ORDER_FAILED,
+    STEP_CANCELLED,
+    STEP_FAILED,
+    STEP_SUCCEEDED,
+    Event,
+)
+from app.domain.run import OrderState, StepState
+from app.domain.work import Claim, ClaimRequest, JobFinish
+
+_ORDER_KINDS = {
+    OrderState.COMPLETED: ORDER_COMPLETED,
+    OrderState.FAILED: ORDER_FAILED,
+    OrderState.CANCELLED: ORDER_CANCELLED,
+}
+_STEP_KINDS = {
+    StepState.SUCCEEDED: STEP_SUCCEEDED,
+    StepState.FAILED: STEP_FAILED,
+    StepState.CANCELLED: STEP_CANCELLED,
+}
+
+
+def events_of_claims(granted: Iterable[tuple[ClaimRequest, Claim]], worker: str) -> list[Event]:
+    return [
+        Event(
+            request.run_id,
+            JOB_STARTED,
+            request.order_number,
+            claim.head,
+            claim.starts,
+            request.epoch,
+            {"worker": worker, "wait_seconds": round(claim.wait_seconds, 6)},
+        )
+        for request, claim in granted
+    ]
+
+
+def events_of_finishes(finishes: Iterable[JobFinish], ages: Iterable[float]) -> list[Event]:
+    """Steps, job and, where it ends, order; ``ages`` are the seconds since each order was begun."""
+    new: list[Event] = []
+    for finish, age in zip(finishes, ages, strict=True):
+        new += _steps(finish)
+        new.append(_job(finish))
+        if finish.order_state is not None:
+            data: dict[str, Any] = {"seconds": round(age, 6)}
+            if finish.reason:
+                data["reason"] = finish.reason
+            kind = _ORDER_KINDS[finish.order_state]
+            new.append(Event(finish.run_id, kind, finish.order_number, epoch=finish.epoch, data=data))
+    return new
+
+
+def _steps(finish: JobFinish) -> list[Event]:
+    return [
+        Event(
+            finish.run_id,
+            _STEP_KINDS[step.state],
+            finish.order_number,
+            step.step_index,
+            finish.starts,
+            finish.epoch,
+            step.data
+            | {"type": step.type, "seconds": round(step.seconds, 6)}
+            | ({"reason": step.error} if step.error else {}),
+        )
+        for step in finish.steps
+    ]
+
+
+def _job(finish: JobFinish) -> Event:
+    data = {
+        "queue": finish.queue,
+        "worker": finish.worker,
+        "seconds": round(finish.seconds, 6),
+        "outcome": _outcome(finish),
+    }
+    return Event(finish.run_id, JOB_FINISHED, finish.order_number, finish.head, finish.starts, finish.epoch, data)
+
+
+def _outcome(finish: JobFinish) -> str:
+    states = {step.state for step in finish.steps}
+    if StepState.FAILED in states:
+        return "failed"
+    return "cancelled" if StepState.CANCELLED in states else "succeeded"

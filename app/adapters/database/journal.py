@@ -1,0 +1,37 @@
+"""Writing events and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete
+
+from app.adapters.database.rowset import insert_rows, values_of
+from app.adapters.database.tables import events, findings
+from app.domain.event import Event
+from app.domain.work import Finding
+
+
+class SqlJournal:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, new: Sequence[Event]) -> None:
+        insert_rows(self._connection, events, [_row(event) for event in new])
+
+    def find(self, run_id: str, epoch: int, found: Sequence[Finding]) -> None:
+        self._connection.execute(delete(findings).where(findings.c.run_id == run_id, findings.c.epoch == epoch))
+        rows = [{"run_id": run_id, "epoch": epoch, **values_of(finding)} for finding in found]
+        insert_rows(self._connection, findings, rows)
+
+
+def _row(event: Event) -> dict[str, object]:
+    return {
+        "run_id": event.run_id,
+        "kind": event.kind,
+        "order_number": event.order_number,
+        "step_index": event.step_index,
+        "starts": event.starts,
+        "epoch": event.epoch,
+        "data": event.data,
+    }

@@ -1,0 +1,79 @@
+"""The transactional outbox: rows first, then publish, then forget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, delete, func, select
+
+from app.adapters.database.clock import database_now, read_now
+from app.adapters.database.journal import SqlJournal
+from app.adapters.database.rowset import insert_rows
+from app.adapters.database.tables import outbox
+from app.domain.event import JOB_QUEUED, Event
+from app.domain.job import encode_job
+from app.domain.work import OutboxEntry, OutboxMessage
+
+
+class SqlOutbox:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, entries: Sequence[OutboxEntry]) -> None:
+        if not entries:
+            return
+        now = read_now(self._connection)
+        insert_rows(
+            self._connection,
+            outbox,
+            [
+                {
+                    "run_id": entry.job.run_id,
+                    "order_number": entry.job.order_number,
+                    "step_index": entry.job.slip[0].index,
+                    "starts": 0,
+                    "epoch": entry.job.epoch,
+                    "job_id": entry.job.id,
+                    "queue": entry.job.queue,
+                    "body": encode_job(entry.job).decode(),
+                    "due_at": now + timedelta(seconds=entry.delay_seconds),
+                }
+                for entry in entries
+            ],
+        )
+
+    def take(self, run_id: str, limit: int) -> list[OutboxMessage]:
+        c = outbox.c
+        rows = self._connection.execute(
+            select(c.id, c.order_number, c.step_index, c.starts, c.epoch, c.job_id, c.queue, c.body)
+            .where(c.run_id == run_id, c.due_at <= database_now())
+            .order_by(c.due_at, c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        return [OutboxMessage(id_, run_id, *rest) for id_, *rest in rows]
+
+    def sent(self, messages: Sequence[OutboxMessage], publish_seconds: float) -> None:
+        if not messages:
+            return
+        self._connection.execute(delete(outbox).where(outbox.c.id.in_([message.id for message in messages])))
+        SqlJournal(self._connection).append(
+            [
+                Event(
+                    message.run_id,
+                    JOB_QUEUED,
+                    message.order_number,
+                    message.step_index,
+                    message.starts,
+                    message.epoch,
+                    {"queue": message.queue, "job": message.job_id, "publish_seconds": round(publish_seconds, 6)},
+                )
+                for message in messages
+            ]
+        )
+
+    def waiting(self, run_id: str) -> int:
+        return self._connection.execute(
+            select(func.count()).select_from(outbox).where(outbox.c.run_id == run_id)
+        ).scalar_one()

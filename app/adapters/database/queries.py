@@ -1,0 +1,115 @@
+"""Reads for people and programs: pages of runs and orders."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, and_, or_, select
+
+from app.adapters.database.clock import database_now
+from app.adapters.database.cursors import bad_cursor, decode_cursor, encode_cursor
+from app.adapters.database.engine import reading
+from app.adapters.database.rowset import clean_text
+from app.adapters.database.runs import select_runs, to_run
+from app.adapters.database.tables import findings, orders, runs, step_executions
+from app.domain.errors import NotFound
+from app.domain.run import TERMINAL_RUN_STATES, OrderState, Run, RunState, StepState
+from app.domain.work import Finding, OrderRow, StepRow
+from app.ports import Page
+
+_ORDER_COLUMNS = [orders.c[field.name] for field in fields(OrderRow)]
+_STEP_COLUMNS = [step_executions.c[field.name] for field in fields(StepRow)]
+
+
+class SqlRunQueries:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def runs(self, *, state: RunState | None, template: str | None, after: str | None, limit: int) -> Page[Run]:
+        statement = select_runs().order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit + 1)
+        if state is not None:
+            statement = statement.where(runs.c.state == state)
+        if template is not None:
+            statement = statement.where(runs.c.template_name == template)
+        if after is not None:
+            created, id_ = _place(after)
+            statement = statement.where(
+                or_(runs.c.created_at < created, and_(runs.c.created_at == created, runs.c.id < id_))
+            )
+        found = [to_run(row) for row in self._all(statement)]
+        more = len(found) > limit
+        rows = found[:limit]
+        cursor = encode_cursor(rows[-1].created_at.isoformat(), rows[-1].id) if more else None
+        return Page(rows, cursor)
+
+    def orders(
+        self, run_id: str, *, state: OrderState | None, search: str | None, after: str | None, limit: int
+    ) -> Page[OrderRow]:
+        statement = select(*_ORDER_COLUMNS).where(orders.c.run_id == run_id).order_by(orders.c.number).limit(limit + 1)
+        if state is not None:
+            statement = statement.where(orders.c.state == state)
+        if search:
+            search = clean_text(search)
+            statement = statement.where(
+                or_(
+                    orders.c.accession == search,
+                    orders.c.patient_id == search,
+                    orders.c.patient_name.icontains(search, autoescape=True),
+                )
+            )
+        if after is not None:
+            statement = statement.where(orders.c.number > decode_cursor(after, (int,))[0])
+        found = [_order(row) for row in self._all(statement)]
+        rows = found[:limit]
+        return Page(rows, encode_cursor(rows[-1].number) if len(found) > limit else None)
+
+    def order(self, run_id: str, number: int) -> tuple[OrderRow, list[StepRow]]:
+        rows = self._all(select(*_ORDER_COLUMNS).where(orders.c.run_id == run_id, orders.c.number == number))
+        if not rows:
+            raise NotFound(f"run {run_id} has no order {number}")
+        steps = self._all(
+            select(*_STEP_COLUMNS)
+            .where(step_executions.c.run_id == run_id, step_executions.c.order_number == number)
+            .order_by(step_executions.c.step_index)
+        )
+        return _order(rows[0]), [_step(row) for row in steps]
+
+    def numbered(self, run_id: str, numbers: Sequence[int]) -> dict[int, OrderRow]:
+        of_run = orders.c.run_id == run_id
+        rows = self._all(select(*_ORDER_COLUMNS).where(of_run, orders.c.number.in_(numbers))) if numbers else []
+        return {row.number: _order(row) for row in rows}
+
+    def findings(self, run_id: str, limit: int) -> list[Finding]:
+        c = findings.c
+        columns = (c.order_number, c.accession, c.kind, c.source, c.detail)
+        rows = self._all(select(*columns).where(c.run_id == run_id).order_by(c.id).limit(limit))
+        return [Finding(**row._mapping) for row in rows]
+
+    def runs_to_resume(self) -> list[Run]:
+        free = or_(runs.c.lease_until.is_(None), runs.c.lease_until < database_now())
+        statement = select_runs().where(runs.c.state.not_in(list(TERMINAL_RUN_STATES)), free)
+        return [to_run(row) for row in self._all(statement.order_by(runs.c.created_at))]
+
+    def _all(self, statement: Any) -> list[Row[Any]]:
+        with reading(self._engine) as connection:
+            return list(connection.execute(statement).all())
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    created, id_ = decode_cursor(cursor, (str, str))
+    try:
+        return datetime.fromisoformat(created), str(uuid.UUID(id_))
+    except ValueError as error:
+        raise bad_cursor() from error
+
+
+def _order(row: Row[Any]) -> OrderRow:
+    return OrderRow(**{**row._mapping, "state": OrderState(row.state)})
+
+
+def _step(row: Row[Any]) -> StepRow:
+    return StepRow(**{**row._mapping, "state": StepState(row.state)})

@@ -1,0 +1,1 @@
+"""Live runs over Socket.IO."""

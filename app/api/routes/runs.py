@@ -1,0 +1,171 @@
+"""``/api/simulator/runs``: starting, following, cancelling and deleting runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NaiveDatetime, WithJsonSchema
+
+from app.api.documents import JsonRoute
+from app.api.problems import responses
+from app.api.services import Api, Services
+from app.api.views import EventView, FindingView, PageView, RunDetailView, RunView, event_view
+from app.domain.identity import MAX_ORDERS
+from app.domain.run import Run, RunState
+from app.runs.give_up import give_up
+from app.runs.preflight import require_destinations
+from app.runs.produce import request_cancel
+from app.runs.start import MAX_SEED, RunRequest, add_run, prepare_run, template_of
+
+router = APIRouter(prefix="/api/simulator/runs", tags=["runs"], route_class=JsonRoute)
+
+Id = Annotated[str, Path(description="id or run key of the run")]
+After = Annotated[str | None, Query(description="next_cursor (or an event's cursor) to go on from")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+def _text_or_mapping(value: Any) -> Any:
+    if not isinstance(value, (str, dict)):
+        raise ValueError("neither a text nor a mapping; give one of the two")
+    return value
+
+
+# One rule instead of a union, whose errors would be named by its members.
+TextOrMapping = Annotated[
+    Any,
+    BeforeValidator(_text_or_mapping),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}]}),
+]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DestinationsBody(Body):
+    hl7: TextOrMapping | None = Field(default=None, description="HOST:PORT, or its mapping in a template")
+    dicom: TextOrMapping | None = Field(default=None, description="AET@HOST:PORT, or its mapping in a template")
+
+
+class RunBody(Body):
+    """A run to start; what is given here comes before what the template says."""
+
+    template: TextOrMapping = Field(description="name or id of a stored template, or a whole template document")
+    orders: int | None = Field(default=None, ge=1, le=MAX_ORDERS)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="decides content; drawn when not given")
+    run_key: str | None = Field(default=None, description="decides identity: 8 characters, new for every run")
+    base_time: NaiveDatetime | None = Field(default=None, description="local time of the simulated department")
+    destinations: DestinationsBody = DestinationsBody()
+    overrides: dict[str, Any] = Field(default={}, max_length=100, description="dotted path in the template: value")
+    thresholds: list[str] = Field(default=[], max_length=100, description="added to the template's own")
+    labels: dict[Annotated[str, Field(max_length=63)], Annotated[str, Field(max_length=255)]] = Field(
+        default={}, max_length=50
+    )
+
+    def request(self) -> RunRequest:
+        return RunRequest(
+            template=self.template,
+            orders=self.orders,
+            seed=self.seed,
+            run_key=self.run_key,
+            base_time=self.base_time,
+            hl7=self.destinations.hl7,
+            dicom=self.destinations.dicom,
+            thresholds=tuple(self.thresholds),
+            overrides=self.overrides,
+            labels=self.labels,
+        )
+
+
+@router.post("", status_code=202, responses=responses(404, 409, 415))
+async def start_run(api: Api, body: RunBody, response: Response) -> RunView:
+    """Start a run. It is PENDING at first; a producer of its own takes it from there."""
+    run = await run_in_threadpool(_add_run, api, body.request())
+    api.producers.start(run.id)
+    response.headers["Location"] = f"{router.prefix}/{run.id}"
+    return RunView.model_validate(run)
+
+
+def _add_run(api: Services, request: RunRequest) -> Run:
+    bundle = api.bundle
+    run = prepare_run(bundle.database, bundle.types, request, datetime.now(UTC).astimezone())
+    template = template_of(run)
+    require_destinations(template, bundle.is_embedded)
+    api.allowlist.check(template)
+    return add_run(bundle.database, run)
+
+
+@router.get("", responses=responses())
+def list_runs(
+    api: Api,
+    state: RunState | None = None,
+    template: Annotated[str | None, Query(description="name of the template")] = None,
+    after: After = None,
+    limit: Limit = 50,
+) -> PageView[RunView]:
+    """Runs, the newest first."""
+    page = api.bundle.database.queries.runs(state=state, template=template, after=after, limit=limit)
+    return PageView(items=[RunView.model_validate(run) for run in page.rows], next_cursor=page.next_cursor)
+
+
+@router.get("/{id}", responses=responses(404))
+def get_run(api: Api, id: Id) -> RunDetailView:
+    return RunDetailView.model_validate(find_run(api, id))
+
+
+@router.delete("/{id}", status_code=204, responses=responses(404, 409))
+def delete_run(api: Api, id: Id) -> None:
+    """Remove a run that has ended, with its orders, events and findings."""
+    with api.bundle.database.transaction() as work:
+        work.runs.remove(id)
+
+
+@router.post("/{id}/cancel", status_code=202, responses=responses(404, 409))
+def cancel_run(api: Api, id: Id) -> RunView:
+    """Ask a run to stop: what is under way ends, what waits is cancelled, then the run is CANCELLED.
+
+    A run whose producer is gone can't be brought to that end: it is FAILED at once.
+    """
+    database = api.bundle.database
+    run = request_cancel(database, id)
+    is_free = any(free.id == run.id for free in database.queries.runs_to_resume())
+    if is_free and not api.producers.has(run.id):
+        reason = "cancelled on request, after the process that ran it had gone"
+        run = give_up(database, run.id, reason, api.bundle.settings.lease_seconds)
+    return RunView.model_validate(run)
+
+
+@router.get("/{id}/events", responses=responses(404))
+def list_events(
+    api: Api,
+    id: Id,
+    after: After = None,
+    limit: Limit = 200,
+    order: Annotated[int | None, Query(ge=0, description="only events of this order")] = None,
+) -> PageView[EventView]:
+    """Events in their order. ``next_cursor`` is never null: hand it back later, and read what has come since."""
+    run = find_run(api, id)
+    events, cursor = api.bundle.database.feed.read(run.id, after, limit, order)
+    return PageView(items=[event_view(recorded) for recorded in events], next_cursor=cursor)
+
+
+@router.get("/{id}/metrics", responses=responses(404))
+def get_metrics(api: Api, id: Id) -> dict[str, Any]:
+    """The run's summary; of a run that has not ended, the figures so far, without reconciliation and thresholds."""
+    return api.summaries.of(find_run(api, id))
+
+
+@router.get("/{id}/findings", responses=responses(404))
+def list_findings(api: Api, id: Id, limit: Limit = 500) -> PageView[FindingView]:
+    """What reconciliation found missing, duplicated or mismatched; the first ``limit`` of it."""
+    findings = api.bundle.database.queries.findings(find_run(api, id).id, limit)
+    return PageView(items=[FindingView.model_validate(finding) for finding in findings])
+
+
+def find_run(api: Services, id: str) -> Run:
+    """Raises NotFound."""
+    with api.bundle.database.transaction() as work:
+        return work.runs.get(id)

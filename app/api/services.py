@@ -1,0 +1,29 @@
+"""What the routes work with, as one dependency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.api.destinations import Allowlist
+from app.api.producers import Producers
+from app.api.summaries import LiveSummaries
+from app.bootstrap import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    bundle: Bundle
+    producers: Producers
+    summaries: LiveSummaries
+    allowlist: Allowlist
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Api = Annotated[Services, Depends(_services)]

@@ -1,0 +1,157 @@
+"""The composition root: settings to a bundle of adapters. The only importer of ``app.adapters``.
+
+Every part is a plain attribute and can be replaced in a test by passing another one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from app.adapters.archive.dicom_query import DicomArchiveQuery
+from app.adapters.archive.mllp_ledger import MllpOrderLedger
+from app.adapters.broker.in_process import InProcessBroker
+from app.adapters.broker.rabbitmq import RabbitMqBroker
+from app.adapters.database import SqlDatabase
+from app.adapters.senders.dimse import DimseStudySender
+from app.adapters.senders.mllp import MllpOrderSender
+from app.adapters.study_store.file_system import FileSystemStudyStore
+from app.domain.destination import Hl7Destination
+from app.domain.errors import Conflict, InvalidInput, NotFound, Problem
+from app.domain.template import StepTypes, parse_template
+from app.ports import ArchiveQuery, Broker, Database, OrderLedger, OrderSender, StudySender, StudyStore, Toolbox
+from app.runs.produce import Parts
+from app.runs.work import Worker, WorkerOptions
+from app.settings import Settings
+from app.steps.registry import StepRegistry
+
+SHIPPED_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Everything a program needs. ``broker`` is in-process when no RabbitMQ is configured."""
+
+    settings: Settings
+    database: Database
+    broker: Broker
+    inline: Broker
+    studies: StudyStore
+    sender: StudySender
+    archive: ArchiveQuery
+    ledger: OrderLedger
+    steps: StepRegistry
+    tls: ssl.SSLContext | None
+
+    @property
+    def is_embedded(self) -> bool:
+        """No broker of its own: producer, queue and workers are one process."""
+        return self.broker is self.inline
+
+    @property
+    def types(self) -> StepTypes:
+        return self.steps.types
+
+    def open_sender(self, destination: Hl7Destination) -> OrderSender:
+        return MllpOrderSender(destination, self.tls)
+
+    def producer_parts(self) -> Parts:
+        settings = self.settings
+        return Parts(
+            database=self.database,
+            broker=self.broker,
+            inline=self.inline,
+            steps=self.steps,
+            studies=self.studies,
+            archive=self.archive,
+            ledger=self.ledger,
+            open_sender=self.open_sender,
+            order_queue=settings.rabbitmq_order_queue,
+            backpressure_mark=settings.backpressure_mark,
+            lease_seconds=settings.lease_seconds,
+            reconcile_within=settings.reconcile_deadline,
+        )
+
+    def worker(self, queues: tuple[str, ...], concurrency: int | None = None, broker: Broker | None = None) -> Worker:
+        """A worker of these queues, not yet started."""
+        options = WorkerOptions(
+            name=worker_name(),
+            queues=queues,
+            concurrency=concurrency or self.settings.worker_concurrency,
+            prefetch=self.settings.worker_prefetch,
+            job_lease=self.settings.job_lease,
+        )
+        return Worker(options, broker or self.broker, self.database, self.steps, self.studies)
+
+
+@contextmanager
+def bootstrap(settings: Settings) -> Iterator[Bundle]:
+    """Make the adapters that the settings ask for, and close them at the end. Nothing is connected before its use.
+
+    Raises:
+        InvalidInput: a setting can't be used.
+    """
+    tls = tls_context(settings)
+    inline = InProcessBroker()
+    broker: Broker = RabbitMqBroker(settings.broker_url) if settings.broker_url else inline
+    database = SqlDatabase(settings.sqlalchemy_url)
+    studies = FileSystemStudyStore(settings.studies)
+    sender, archive = DimseStudySender(tls), DicomArchiveQuery(tls)
+    steps = StepRegistry(Toolbox(studies, sender, archive), settings.step_types)
+    bundle = Bundle(settings, database, broker, inline, studies, sender, archive, MllpOrderLedger(tls), steps, tls)
+    closing: list[Callable[[], None]] = [sender.close, broker.close, inline.close, database.close]
+    try:
+        yield bundle
+    finally:
+        for close in closing:
+            close()
+
+
+def prepare_database(bundle: Bundle) -> None:
+    """Migrate, and add the shipped templates that are not there yet. Safe to repeat, and for many at once.
+
+    Raises:
+        Unavailable: the database can't be reached.
+    """
+    bundle.database.upgrade()
+    with bundle.database.transaction() as work:
+        for path in sorted(SHIPPED_TEMPLATES.glob("*.yaml")):
+            template = parse_template(yaml.safe_load(path.read_text(encoding="utf-8")), bundle.types)
+            try:
+                row = work.templates.get(template.name)
+            except NotFound:
+                with suppress(Conflict):  # another process, which starts at the same time, was faster
+                    work.templates.add(template, shipped=True)
+                continue
+            if row.shipped and parse_template(row.document, bundle.types) != template:
+                work.templates.replace(template.name, template, shipped=True)
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """The client context for destinations that ask for TLS; the system's CAs unless a file is set.
+
+    Raises:
+        InvalidInput: a file of the settings can't be read as what it should be.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if settings.tls_cert_file:
+            context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        names = "YEETER_TLS_CA_FILE, YEETER_TLS_CERT_FILE or YEETER_TLS_KEY_FILE"
+        raise InvalidInput(
+            Problem(names, f"can't be used: {error}", "give PEM files that this user can read")
+        ) from error
+    return context

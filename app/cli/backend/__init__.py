@@ -1,0 +1,89 @@
+"""Whom the commands ask: the local database, or an API. Both answer with the documents of the REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from app.domain.run import OrderState, RunState
+
+Document = dict[str, Any]
+
+
+class Backend(Protocol):
+    """Templates, runs, orders and events; ``name`` is a name, run key or id. The views are those of ``app.api.views``.
+
+    Raises (all methods): InvalidInput, NotFound, Conflict, Unavailable, each with one line that says what to do.
+    """
+
+    # --- templates ---
+
+    def templates(self) -> list[Document]: ...
+
+    def template(self, name: str) -> Document: ...
+
+    def add_template(self, document: Document) -> Document: ...
+
+    def replace_template(self, name: str, document: Document) -> Document: ...
+
+    def remove_template(self, name: str) -> None: ...
+
+    def validate_template(self, document: Document) -> Document:
+        """ValidationView, or InvalidInput with every problem."""
+        ...
+
+    # --- runs ---
+
+    def runs(self, state: RunState | None, template: str | None, limit: int) -> list[Document]:
+        """The newest first."""
+        ...
+
+    def run(self, name: str) -> Document: ...
+
+    def cancel_run(self, name: str) -> Document: ...
+
+    def delete_run(self, name: str) -> None: ...
+
+    def summary(self, name: str) -> Document:
+        """The final one, or the figures so far."""
+        ...
+
+    def findings(self, name: str, limit: int) -> list[Document]: ...
+
+    # --- orders and events ---
+
+    def orders(self, name: str, state: OrderState | None, search: str | None, limit: int) -> list[Document]: ...
+
+    def order(self, name: str, number: int) -> Document: ...
+
+    def events(self, name: str, after: str | None, limit: int) -> tuple[list[Document], str | None]:
+        """Events after the cursor, and the cursor to go on from."""
+        ...
+
+
+@contextmanager
+def open_backend(server: str | None) -> Iterator[Backend]:
+    """The API that ``server`` or the settings name; otherwise the local database.
+
+    Raises:
+        InvalidInput: a setting is wrong.
+        Unavailable: the database can't be used.
+    """
+    from app.settings import load_settings
+
+    settings = load_settings(**({} if server is None else {"server": server}))
+    if settings.server:
+        from app.cli.backend.remote import RemoteBackend
+
+        with RemoteBackend(settings.server) as remote:
+            yield remote
+        return
+    from app.bootstrap import bootstrap
+    from app.cli.backend.local import LocalBackend, ready_database
+    from app.util.logs import configure_logs
+
+    configure_logs("warning", settings.log_format)
+    with bootstrap(settings) as bundle:
+        ready_database(bundle)
+        yield LocalBackend(bundle)

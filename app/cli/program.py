@@ -1,0 +1,75 @@
+"""The command tree, and what becomes of errors: a line each on stderr, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from app.cli.commands.bench import bench
+from app.cli.commands.database import database
+from app.cli.commands.doctor import doctor
+from app.cli.commands.events import events
+from app.cli.commands.orders import orders
+from app.cli.commands.programs import serve, worker
+from app.cli.commands.receive import receive
+from app.cli.commands.run import run
+from app.cli.commands.runs import runs
+from app.cli.commands.settings import settings
+from app.cli.commands.templates import templates
+from app.cli.commands.version import version
+from app.cli.exit_codes import ERROR, PASS, USAGE
+from app.cli.output import note
+from app.domain.errors import InvalidInput, YeeterError
+
+NAME = "yeeter"
+
+_LAUNCH, _LOOK, _SERVE, _KEEP = "Launch", "Look", "Programs", "Upkeep"
+
+root = typer.Typer(no_args_is_help=True, help="Plays a hospital's imaging department at load, and proves what arrived.")
+root.command(rich_help_panel=_LAUNCH)(run)
+root.add_typer(templates, name="templates", help="Templates and their steps.", rich_help_panel=_LAUNCH)
+root.add_typer(runs, name="runs", help="Runs: list, show, cancel, delete.", rich_help_panel=_LOOK)
+root.add_typer(orders, name="orders", help="The orders of a run.", rich_help_panel=_LOOK)
+root.command(rich_help_panel=_LOOK)(events)
+root.command(rich_help_panel=_SERVE)(serve)
+root.command(rich_help_panel=_SERVE)(worker)
+root.add_typer(receive, name="receive", help="Built-in receivers, honest or lying.", rich_help_panel=_SERVE)
+root.command(rich_help_panel=_KEEP)(doctor)
+root.add_typer(database, name="db", help="The database's schema.", rich_help_panel=_KEEP)
+root.add_typer(bench, name="bench", help="Measure Yeeter itself.", rich_help_panel=_KEEP)
+root.command(rich_help_panel=_KEEP)(settings)
+root.command(rich_help_panel=_KEEP)(version)
+
+
+def run_program(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn what was raised into a line for each problem and an exit code."""
+    try:
+        code = root(argv, prog_name=NAME, standalone_mode=False)
+    except typer.TyperException as error:
+        return _usage(error)
+    except typer.Abort:
+        return _fail(ERROR, "aborted")
+    except InvalidInput as error:
+        return _fail(USAGE, *map(str, error.problems))
+    except YeeterError as error:
+        return _fail(ERROR, str(error))
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _fail(ERROR, named)
+    return code if isinstance(code, int) else PASS
+
+
+def _usage(error: typer.TyperException) -> int:
+    text = " ".join(error.format_message().replace("Value error, ", "").split())
+    if not text:  # a command without its subcommand: the help was shown instead
+        return USAGE
+    context = getattr(error, "ctx", None)
+    where = f" (see {context.command_path} --help)" if context else ""
+    return _fail(USAGE, text.rstrip(".") + where)
+
+
+def _fail(code: int, *lines: str) -> int:
+    for line in lines:
+        note(f"error: {' '.join(line.split())}", style="red")
+    return code

@@ -1,0 +1,62 @@
+"""SimulationRunEvent: one thing that happened in a run. Progress, metrics and reconciliation are derived from these.
+
+Kinds, and what ``data`` holds:
+
+    run.state             {state, reason?}
+    run.note              {text}                          something a person should know (resent, waiting for a service)
+    step.succeeded        {type, seconds, ...}            GENERATE_HL7: code, attempts, timeouts, errors, ack_seconds
+                                                          GENERATE_DICOM: instances, bytes
+                                                          SEND_DICOM: stored, warnings, already_there, bytes, c_store
+                                                          (c_store: the seconds of each C-STORE)
+    step.failed           {type, seconds, reason, ...}    with what was done before it failed
+    step.cancelled        {type}
+    job.queued            {queue, job, publish_seconds}   published and confirmed by the broker
+    job.started           {worker, wait_seconds}
+    job.finished          {queue, worker, seconds, outcome}
+    order.completed       {seconds}                       since the order was begun
+    order.failed          {seconds, reason}
+    order.cancelled       {}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+RUN_STATE = "run.state"
+RUN_NOTE = "run.note"
+STEP_SUCCEEDED = "step.succeeded"
+STEP_FAILED = "step.failed"
+STEP_CANCELLED = "step.cancelled"
+JOB_QUEUED = "job.queued"
+JOB_STARTED = "job.started"
+JOB_FINISHED = "job.finished"
+ORDER_COMPLETED = "order.completed"
+ORDER_FAILED = "order.failed"
+ORDER_CANCELLED = "order.cancelled"
+
+TERMINAL_STEP_KINDS = (STEP_SUCCEEDED, STEP_FAILED, STEP_CANCELLED)
+TERMINAL_ORDER_KINDS = (ORDER_COMPLETED, ORDER_FAILED, ORDER_CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event to be written; ``at`` is set by the database."""
+
+    run_id: str
+    kind: str
+    order_number: int | None = None
+    step_index: int | None = None
+    starts: int = 0
+    epoch: int = 0
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event as it was recorded. ``cursor`` is opaque: hand it back to read on from here."""
+
+    cursor: str
+    at: datetime
+    event: Event

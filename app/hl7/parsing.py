@@ -1,0 +1,97 @@
+"""Reading messages as a receiver does: tolerant of line ends, delimiters and character sets; only what is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.hl7.character_set import codec_of
+from app.hl7.escaping import Delimiters
+
+_BEFORE_MESSAGE = b"\x0b\r\n\t "
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMessage:
+    """What a ledger keeps of an order message; a field that is not there is empty. Text is unescaped."""
+
+    control_id: str  # MSH-10
+    message_type: str  # MSH-9, e.g. ORM^O01
+    sending_application: str  # MSH-3.1
+    patient_id: str  # PID-3.1
+    patient_name: str  # PID-5, first name only, components joined by ^ without trailing ones
+    accession: str  # OBR-18, or OBR-3.1 where that is empty
+    message_time: str  # MSH-7 as written
+
+
+class Segments:
+    """A message split into its segments and fields, all of them text."""
+
+    def __init__(self, message: bytes) -> None:
+        """Decode by MSH-18 and split.
+
+        Raises:
+            ValueError: there is no MSH segment.
+        """
+        message = message.lstrip(_BEFORE_MESSAGE)
+        header = message.replace(b"\n", b"\r").split(b"\r", 1)[0].decode("latin-1")
+        self.delimiters = Delimiters.declared_by(header)
+        fields = header.split(self.delimiters.field)
+        declared = fields[17].split(self.delimiters.repetition)[0] if len(fields) > 17 else ""
+        try:
+            self.codec = codec_of(declared)
+        except LookupError:
+            self.codec = "latin-1"
+        text = message.decode(self.codec, "replace").replace("\n", "\r")
+        self._segments = [segment.split(self.delimiters.field) for segment in text.split("\r") if segment]
+
+    def names(self) -> list[str]:
+        return [segment[0] for segment in self._segments]
+
+    def line(self, segment: str) -> str:
+        """The first segment of that name as it stands in the message."""
+        return next(self.delimiters.field.join(fields) for fields in self._segments if fields[0] == segment)
+
+    def every(self, segment: str) -> list[list[str]]:
+        """The fields of every segment of that name, still escaped: ``[n]`` is field n (n + 1 in MSH)."""
+        return [fields for fields in self._segments if fields[0] == segment]
+
+    def raw(self, segment: str, field: int) -> str:
+        """A field of the first segment of that name, still escaped; empty when it is not there."""
+        for fields in self._segments:
+            if fields[0] == segment:
+                position = field - 1 if segment == "MSH" else field  # MSH-1 is the separator itself
+                return fields[position] if position < len(fields) else ""
+        return ""
+
+    def components(self, segment: str, field: int) -> list[str]:
+        """The components of a field's first repetition, unescaped; at least one."""
+        return self.parts(self.raw(segment, field))
+
+    def parts(self, field: str) -> list[str]:
+        """The components of the first repetition of a field as it stands, unescaped; at least one."""
+        parts = field.split(self.delimiters.repetition, 1)[0].split(self.delimiters.component)
+        if self.delimiters.escape_character not in field:
+            return parts
+        return [self.delimiters.unescape(part, self.codec) for part in parts]
+
+    def value(self, segment: str, field: int) -> str:
+        """The first component of a field's first repetition, unescaped."""
+        return self.components(segment, field)[0]
+
+
+def parse_message(message: bytes) -> ParsedMessage:
+    """What a ledger keeps of a message.
+
+    Raises:
+        ValueError: there is no MSH segment, so this is no HL7 message.
+    """
+    segments = Segments(message)
+    return ParsedMessage(
+        control_id=segments.value("MSH", 10),
+        message_type="^".join(segments.components("MSH", 9)),
+        sending_application=segments.value("MSH", 3),
+        patient_id=segments.value("PID", 3),
+        patient_name="^".join(segments.components("PID", 5)).rstrip("^"),
+        accession=segments.value("OBR", 18) or segments.value("OBR", 3),
+        message_time=segments.value("MSH", 7),
+    )

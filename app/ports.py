@@ -1,0 +1,533 @@
+"""Every port on one page: what the core asks of the world, with the contract and the errors each may raise.
+
+Adapters live in ``app.adapters`` and are chosen in ``app.bootstrap``; each port's contract is one test suite that every
+adapter passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from app.domain.destination import DicomDestination, Hl7Destination
+from app.domain.event import Event, RecordedEvent
+from app.domain.order import Order
+from app.domain.run import OrderState, Run, RunState, Verdict
+from app.domain.study import ArchivedStudy, EncodedInstance, ReceivedOrder, StoreResult
+from app.domain.template import Template
+from app.domain.work import (
+    Claim,
+    ClaimRequest,
+    Finding,
+    JobFinish,
+    NewStep,
+    OrderAcknowledged,
+    OrderIntent,
+    OrderRow,
+    OutboxEntry,
+    OutboxMessage,
+    StepRow,
+    TemplateRow,
+)
+
+Row = TypeVar("Row")
+
+# --- Broker -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to publish: persistent, mandatory, confirmed."""
+
+    id: str
+    queue: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message that is ours until it is acknowledged or given back. ``tag`` belongs to the adapter."""
+
+    tag: object
+    message_id: str
+    queue: str
+    body: bytes
+    redelivered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    ready: int
+    consumers: int
+
+
+class Subscription(Protocol):
+    """A consumer of one or several queues. Every method may be called from any thread."""
+
+    def receive(self, maximum: int, timeout: float) -> list[Delivery]:
+        """Up to ``maximum`` deliveries; waits up to ``timeout`` seconds for the first one, never for more.
+
+        An empty list means none came. After a lost connection it reconnects by itself; what was delivered before
+        comes again, marked redelivered, and acknowledging the old delivery then does nothing.
+        """
+        ...
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Done with these. Order does not matter; each is acknowledged once."""
+        ...
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Not begun: put them back for somebody else (shutdown only, never as a retry)."""
+        ...
+
+    def close(self) -> None:
+        """Stop consuming; what is neither acknowledged nor given back goes back to the queue."""
+        ...
+
+
+class Broker(Protocol):
+    """Durable work queues. Methods are thread-safe.
+
+    Raises (all methods): Unavailable when the broker can't be reached or refuses.
+    """
+
+    def declare(self, queues: Sequence[str]) -> None:
+        """Make the queues, durable; does nothing to those that are there."""
+        ...
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Publish all and return when the broker has confirmed every one.
+
+        Raises:
+            PublishFailed: names the message ids that were not confirmed (they may still arrive).
+        """
+        ...
+
+    def subscribe(self, queues: Sequence[str], prefetch: int) -> Subscription: ...
+
+    def depth(self, queue: str) -> QueueDepth: ...
+
+    def close(self) -> None: ...
+
+
+# --- Sending orders (HL7 v2 over MLLP) --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundOrder:
+    """An encoded message and its lane: messages of one lane (patient) go one after the other on one connection."""
+
+    number: int
+    control_id: str
+    lane: str
+    message: bytes
+
+
+OrderVerdict = Literal["accepted", "error", "rejected", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOutcome:
+    """What became of one message.
+
+    ``accepted`` AA or CA; ``error`` AE or CE on the last attempt; ``rejected`` AR or CR; ``unknown`` no valid answer to
+    the last attempt (time limit, reset, bad frame, could not connect: ``reason`` says which). ``possibly_duplicated``:
+    an earlier attempt's outcome is unknown, so the receiver may have it twice. ``attempts`` counts transmissions; 0
+    means it never left (no connection could be made).
+    """
+
+    number: int
+    verdict: OrderVerdict
+    code: str  # MSA-1, empty without an answer
+    reason: str
+    acknowledgement: bytes
+    sender: str  # MSH-3 of the acknowledgement
+    attempts: int
+    timeouts: int
+    errors: int  # AE or CE answers among the attempts
+    possibly_duplicated: bool
+    ack_seconds: float  # of the last attempt
+
+
+class OrderSender(Protocol):
+    """Sends order messages over persistent connections and checks each acknowledgement. Used by one thread."""
+
+    def submit(self, order: OutboundOrder) -> None:
+        """Queue for sending; returns at once."""
+        ...
+
+    def completed(self, timeout: float) -> list[OrderOutcome]:
+        """Outcomes since the last call; waits up to ``timeout`` seconds for the first one."""
+        ...
+
+    def withdraw(self) -> list[int]:
+        """Take back what was never transmitted; the numbers of those orders. The rest still completes."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class OrderLedger(Protocol):
+    """Asks an HL7 receiver what it has."""
+
+    def received(self, destination: Hl7Destination, run_key: str) -> Iterator[ReceivedOrder]:
+        """All orders whose accession number begins with the run key.
+
+        Raises:
+            NotAnswerable: this receiver keeps no ledger that can be asked.
+            Unavailable: it could not be reached.
+        """
+        ...
+
+
+# --- Sending and finding studies (DICOM) ------------------------------------------------------------------------------
+
+
+class StudySender(Protocol):
+    """Stores instances by C-STORE. Thread-safe; associations are kept and reused by the adapter."""
+
+    def store(
+        self,
+        destination: DicomDestination,
+        instances: Iterable[EncodedInstance],
+        deadline: float,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> list[StoreResult]:
+        """Store each instance; one result an instance, in order, whatever the archive answered.
+
+        Faults of transport (refused or aborted association, reset, unknown outcome) are retried on a new association
+        with the same UIDs until ``deadline`` (``time.monotonic()`` seconds), until ``should_stop`` says so, or until
+        the destination has been away for so long that waiting is no use.
+
+        Raises:
+            TemporaryError: given up; the text says what was tried and what came back.
+            PermanentError: the archive will never take it (association rejected permanently, no presentation context).
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class ArchiveQuery(Protocol):
+    """Asks an archive what it has."""
+
+    def echo(self, destination: DicomDestination) -> None:
+        """C-ECHO. Raises Unavailable with the reason."""
+        ...
+
+    def studies(self, destination: DicomDestination, run_key: str, orders: int) -> Iterator[ArchivedStudy]:
+        """All studies whose accession number begins with the run key (C-FIND, study root, study level).
+
+        Raises:
+            NotAnswerable: the peer does not offer query.
+            Unavailable: it could not be reached, or failed in the middle.
+        """
+        ...
+
+
+class StudyStore(Protocol):
+    """Keeps generated studies between steps that may run on different workers."""
+
+    def write(self, run_id: str, order_number: int, instances: Iterable[EncodedInstance]) -> tuple[int, int]:
+        """Write all instances, whole or not at all; writing again replaces. Returns (instances, bytes)."""
+        ...
+
+    def read(self, run_id: str, order_number: int) -> Iterator[EncodedInstance]:
+        """The instances in the order they were written. Raises NotFound when the study is not there."""
+        ...
+
+    def remove(self, run_id: str, order_number: int | None = None) -> None:
+        """Remove a study, or all of a run; nothing to do when it is not there."""
+        ...
+
+    def free_bytes(self) -> int: ...
+
+
+# --- Steps ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step gets to work with."""
+
+    run_id: str
+    order: Order
+    parameters: dict[str, Any]
+    dicom: DicomDestination
+    deadline: float  # time.monotonic() seconds
+    is_cancelled: Callable[[], bool] = lambda: False  # whether the run is being cancelled; cheap to ask
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a step did, for its event; ``wait_seconds`` parks the rest of the job for so long."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    wait_seconds: float = 0.0
+    instances_stored: int = 0
+
+
+class Step(Protocol):
+    """One step type. Running it twice must be harmless. Third-party steps register by entry point ``yeeter.steps``."""
+
+    def check(self, parameters: dict[str, Any]) -> None:
+        """Raise InvalidInput when a template's parameters for this step are wrong (fields relative to parameters)."""
+        ...
+
+    def run(self, context: StepContext) -> StepResult:
+        """Do it. Raises TemporaryError or PermanentError with one line a person can act on."""
+        ...
+
+
+class StepSource(Protocol):
+    """The step types that this process has."""
+
+    def step(self, type_: str) -> Step:
+        """Raises KeyError for a type that this process does not have."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The adapters a step may use; given to a step's factory when the registry is built."""
+
+    studies: StudyStore
+    sender: StudySender
+    archive: ArchiveQuery
+
+
+# --- Database ---------------------------------------------------------------------------------------------------------
+
+
+class Templates(Protocol):
+    """The templates' rows. Raises NotFound for an id or name that is not there."""
+
+    def add(self, template: Template, *, shipped: bool = False) -> TemplateRow:
+        """Raises Conflict when the name is taken."""
+        ...
+
+    def replace(self, id_or_name: str, template: Template, *, shipped: bool = False) -> TemplateRow:
+        """Writes the next version. Raises Conflict when the new name is taken."""
+        ...
+
+    def remove(self, id_or_name: str) -> None: ...
+
+    def get(self, id_or_name: str, *, lock: bool = False) -> TemplateRow:
+        """``lock`` keeps other writers away from it until the transaction ends."""
+        ...
+
+    def all(self) -> list[TemplateRow]: ...
+
+
+class Runs(Protocol):
+    """The runs' rows. Raises NotFound for a run that is not there."""
+
+    def add(self, run: Run) -> None:
+        """Raises Conflict when the run key is taken."""
+        ...
+
+    def get(self, id_or_key: str, *, lock: bool = False) -> Run:
+        """``lock`` keeps other writers away from its row until the transaction ends."""
+        ...
+
+    def move(self, run_id: str, state: RunState, reason: str = "") -> Run:
+        """Change the state, with its event. Raises Conflict when the transition table does not have it."""
+        ...
+
+    def conclude(self, run_id: str, summary: dict[str, Any], verdict: Verdict) -> None:
+        """Store the summary and verdict of the present epoch."""
+        ...
+
+    def remove(self, run_id: str) -> None:
+        """Delete a run and all its rows. Raises Conflict while it is not terminal."""
+        ...
+
+
+class Leases(Protocol):
+    """Who runs a run. Times are the database's."""
+
+    def acquire(self, run_id: str, seconds: float) -> str:
+        """A fence for a run that nobody holds. Raises Conflict while another holder's lease runs."""
+        ...
+
+    def renew(self, run_id: str, fence: str, seconds: float) -> RunState:
+        """Prolong; the run's present state. Raises Conflict when the lease was taken over."""
+        ...
+
+    def release(self, run_id: str, fence: str) -> None: ...
+
+
+class Orders(Protocol):
+    """The orders' rows of a run, in groups."""
+
+    def begin(self, run_id: str, intents: Sequence[OrderIntent]) -> None:
+        """Write the intents; one that is there already stays as it is."""
+        ...
+
+    def acknowledge(self, run_id: str, outcomes: Sequence[OrderAcknowledged], steps: Sequence[NewStep]) -> set[int]:
+        """End the emission of orders that are SENDING; their numbers.
+
+        The others were acknowledged before (by a transaction whose commit got no answer, or by another producer):
+        nothing is written for them, and whoever calls writes nothing either.
+        """
+        ...
+
+    def forget(self, run_id: str, numbers: Sequence[int]) -> None:
+        """Remove orders that never left, if they are SENDING: they count as not emitted."""
+        ...
+
+    def cancel_waiting(self, run_id: str) -> int:
+        """Cancel every order whose job nobody has claimed, with its steps, outbox rows and events; how many."""
+        ...
+
+    def counts(self, run_id: str) -> dict[OrderState, int]: ...
+
+
+class Jobs(Protocol):
+    """Claiming and finishing jobs, in groups; the step executions' rows."""
+
+    def claim(self, requests: Sequence[ClaimRequest], worker: str, lease_seconds: float) -> list[Claim]:
+        """One answer a request, in order. A claim raises ``starts`` and sets a new fence and lease."""
+        ...
+
+    def finish(self, finishes: Sequence[JobFinish]) -> list[bool]:
+        """Write outcomes, events and what follows; False for a job whose fence is no longer ours (nothing written)."""
+        ...
+
+    def give_up(self, claims: Sequence[tuple[ClaimRequest, Claim]]) -> None:
+        """Back to READY: claimed, but not begun (a worker that stops)."""
+        ...
+
+    def outstanding(self, run_id: str) -> bool:
+        """Whether an order of the run is unfinished, or a job waits to be published."""
+        ...
+
+
+class Outbox(Protocol):
+    """Jobs that wait to be published."""
+
+    def put(self, entries: Sequence[OutboxEntry]) -> None: ...
+
+    def take(self, run_id: str, limit: int) -> list[OutboxMessage]:
+        """The oldest due entries; locked against other relays until the transaction ends."""
+        ...
+
+    def sent(self, messages: Sequence[OutboxMessage], publish_seconds: float) -> None:
+        """Remove them, with a ``job.queued`` event each; ``publish_seconds`` is how long the confirm took."""
+        ...
+
+    def waiting(self, run_id: str) -> int:
+        """How many entries there are, due or not."""
+        ...
+
+
+class Journal(Protocol):
+    """Writes events and findings."""
+
+    def append(self, events: Sequence[Event]) -> None: ...
+
+    def find(self, run_id: str, epoch: int, findings: Sequence[Finding]) -> None:
+        """Replace the findings of this epoch."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction's repositories."""
+
+    @property
+    def templates(self) -> Templates: ...
+
+    @property
+    def runs(self) -> Runs: ...
+
+    @property
+    def leases(self) -> Leases: ...
+
+    @property
+    def orders(self) -> Orders: ...
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def journal(self) -> Journal: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows, and the cursor to go on from (None at the end)."""
+
+    rows: list[Row]
+    next_cursor: str | None
+
+
+class RunQueries(Protocol):
+    """Reads that need no transaction of one's own. Raises InvalidInput for a cursor that is not ours."""
+
+    def runs(self, *, state: RunState | None, template: str | None, after: str | None, limit: int) -> Page[Run]: ...
+
+    def orders(
+        self, run_id: str, *, state: OrderState | None, search: str | None, after: str | None, limit: int
+    ) -> Page[OrderRow]:
+        """By number; ``search`` is an accession number, patient ID or part of the patient's name."""
+        ...
+
+    def order(self, run_id: str, number: int) -> tuple[OrderRow, list[StepRow]]: ...
+
+    def numbered(self, run_id: str, numbers: Sequence[int]) -> dict[int, OrderRow]:
+        """Those of up to 1,000 order numbers that exist."""
+        ...
+
+    def findings(self, run_id: str, limit: int) -> list[Finding]: ...
+
+    def runs_to_resume(self) -> list[Run]:
+        """Runs that are not terminal and whose lease nobody holds."""
+        ...
+
+
+class EventFeed(Protocol):
+    """The events in the order in which they may be seen; nothing is skipped, whatever commits late."""
+
+    def read(
+        self, run_id: str, after: str | None, limit: int, order_number: int | None = None
+    ) -> tuple[list[RecordedEvent], str | None]:
+        """Events after the cursor (None: from the beginning), and the cursor of the last one (or ``after``)."""
+        ...
+
+    def newest(self, run_id: str) -> str | None: ...
+
+    def holds_back(self, run_id: str) -> bool:
+        """Whether events that are committed can't be read yet, because an older transaction is still open."""
+        ...
+
+
+class Database(Protocol):
+    """Where rows live.
+
+    Raises (all methods): Unavailable when it can't be reached.
+    """
+
+    @property
+    def queries(self) -> RunQueries: ...
+
+    @property
+    def feed(self) -> EventFeed: ...
+
+    def transaction(self) -> AbstractContextManager[UnitOfWork]:
+        """Commit at the end of the block, roll back when it raises."""
+        ...
+
+    def upgrade(self) -> None:
+        """Migrate to this version's schema."""
+        ...
+
+    def check(self) -> str:
+        """What it is and its schema's revision. Raises Unavailable when it can't be used, saying why."""
+        ...
+
+    def close(self) -> None: ...

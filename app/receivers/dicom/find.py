@@ -1,0 +1,69 @@
+"""C-FIND at study level from the ledger (PS3.4 annex C.4.1): which entries match an identifier, and the answers.
+
+Matching keys: AccessionNumber, PatientID, PatientName (single value, or with the wildcards ``*`` and ``?``) and
+StudyInstanceUID (one or a list). An empty key matches everything; every other key is returned, not matched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from pydicom.dataset import Dataset
+
+from app.receivers.dicom.ledger import StudyEntry
+
+_VALUES: dict[str, Callable[[StudyEntry], str]] = {
+    "AccessionNumber": lambda entry: entry.study.accession,
+    "PatientID": lambda entry: entry.study.patient.id,
+    "PatientName": lambda entry: entry.study.patient.name,
+    "PatientBirthDate": lambda entry: entry.study.patient.birth_date,
+    "PatientSex": lambda entry: entry.study.patient.sex,
+    "StudyInstanceUID": lambda entry: entry.study.study_uid,
+    "NumberOfStudyRelatedInstances": lambda entry: str(len(entry.instances)),
+}
+_WILDCARD_KEYS = ("AccessionNumber", "PatientID", "PatientName")
+
+
+def study_filter(identifier: Dataset) -> Callable[[StudyEntry], bool]:
+    """Whether an entry matches all keys of the identifier."""
+    tests = [
+        (_VALUES[keyword], _pattern(text)) for keyword in _WILDCARD_KEYS if (text := _key(identifier, keyword)) != ""
+    ]
+    wanted = _uids(identifier)
+
+    def matches(entry: StudyEntry) -> bool:
+        if wanted and entry.study.study_uid not in wanted:
+            return False
+        return all(pattern.fullmatch(value(entry)) for value, pattern in tests)
+
+    return matches
+
+
+def study_answer(entry: StudyEntry, identifier: Dataset, aet: str) -> Dataset:
+    """The response identifier: those of the requested attributes that the ledger has, always in UTF-8."""
+    ds = Dataset()
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.QueryRetrieveLevel = "STUDY"
+    ds.RetrieveAETitle = aet
+    values = {keyword: value(entry) for keyword, value in _VALUES.items() if keyword in identifier}
+    values["StudyInstanceUID"] = entry.study.study_uid
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def _key(identifier: Dataset, keyword: str) -> str:
+    return str(identifier.get(keyword) or "").rstrip("^")
+
+
+def _uids(identifier: Dataset) -> set[str]:
+    value = identifier.get("StudyInstanceUID")
+    if not value:
+        return set()
+    return {value} if isinstance(value, str) else set(value)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """The wildcards of PS3.4 C.2.2.2.4 as a regular expression."""
+    return re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)

@@ -1,0 +1,86 @@
+"""What the MLLP receiver answers to each message: acknowledgements (original mode) and its ledger's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from app.hl7.acknowledgement import AckCode, build_ack
+from app.hl7.ledger_query import RECEIVER, build_response, parse_query
+from app.hl7.parsing import ParsedMessage, parse_message
+from app.receivers.mllp.ledger import Ledger, LedgerFull
+from app.receivers.mllp.lies import Liar
+
+_ORDERS = ("ORM", "OMI", "OMG")
+
+
+class Responder:
+    """Takes messages in and answers them; one for all connections."""
+
+    def __init__(self, ledger: Ledger, liar: Liar, clock: Callable[[], datetime]) -> None:
+        self.ledger = ledger
+        self._liar = liar
+        self._clock = clock
+
+    def respond(self, message: bytes) -> bytes:
+        """The answer to one message, which by then is in the ledger if it is to be kept.
+
+        AA: taken; AE: may be sent again; AR: never will be taken, the text says why.
+
+        Raises:
+            ValueError: the message has no MSH segment, so there is nobody to answer.
+        """
+        parsed = parse_message(message)
+        try:
+            _check(parsed)
+            if parsed.message_type.startswith("QBP"):
+                query = parse_query(message)
+                return build_response(query, self.ledger.answer(query), f"R{query.control_id}"[:20], self._clock())
+        except ValueError as error:
+            return self._acknowledge(message, "AR", str(error))
+        try:
+            return self._acknowledge(message, *self._take(parsed))
+        except LedgerFull as error:
+            return self._acknowledge(message, "AE", str(error))
+
+    def _take(self, order: ParsedMessage) -> tuple[AckCode, str]:
+        """Keep an order, if it is new and no lie is told about it; the acknowledgement's code and text."""
+        if not order.accession:
+            return "AA", ""  # no order (an ADT, say): nothing to keep
+        if order.control_id in self.ledger:
+            self.ledger.repeats += 1
+            return "AA", ""
+        match self._liar.lie_about(order):
+            case "reject":
+                return "AR", "rejected, as this receiver was told to"
+            case "error":
+                return "AE", "error, as this receiver was told to"
+            case "drop":
+                pass
+            case "duplicate":
+                self.ledger.keep(order, copies=2)
+            case "swap_patient":
+                self.ledger.keep(self._liar.with_other_patient(order))
+            case None:
+                self.ledger.keep(order)
+        return "AA", ""
+
+    def _acknowledge(self, message: bytes, code: AckCode, text: str) -> bytes:
+        header = message.lstrip().split(b"\r", 1)[0]  # all that an acknowledgement needs
+        return build_ack(header, code, text, sending_application=RECEIVER, sent_at=self._clock())
+
+
+def _check(message: ParsedMessage) -> None:
+    """Raises ValueError, naming the field that a receiver needs and the message does not have."""
+    missing = []
+    if not message.control_id:
+        missing.append("MSH-10 (message control ID)")
+    if not message.message_type:
+        missing.append("MSH-9 (message type)")
+    if message.message_type.startswith(_ORDERS):
+        if not message.patient_id:
+            missing.append("PID-3 (patient ID)")
+        if not message.accession:
+            missing.append("OBR-18 (accession number)")
+    if missing:
+        raise ValueError(f"required field missing: {', '.join(missing)}")

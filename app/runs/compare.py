@@ -1,0 +1,135 @@
+"""Comparing what a witness has with the orders of a run, in batches: memory is a byte an order, and the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from app.dicom.comparison import ExpectedStudy, study_difference
+from app.dicom.person_name import normal_pn
+from app.domain.identity import NUMBER_LENGTH, RUN_KEY_LENGTH, order_number_of
+from app.domain.run import OrderState
+from app.domain.study import ArchivedStudy, ReceivedOrder
+from app.domain.work import Finding, OrderRow
+from app.ports import RunQueries
+
+BATCH = 1000
+_MOST = 255  # what a byte can count; more copies of one order are as wrong
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrders:
+    """The orders of one run, read in batches."""
+
+    queries: RunQueries
+    run_id: str
+    run_key: str
+    requested: int
+
+    def completed(self) -> Iterator[OrderRow]:
+        """Those that are to be found, by number."""
+        cursor = None
+        while True:
+            page = self.queries.orders(self.run_id, state=OrderState.COMPLETED, search=None, after=cursor, limit=BATCH)
+            yield from page.rows
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def of(self, items: Iterable[Item], accession: Callable[[Item], str]) -> Iterator[tuple[Item, OrderRow | None]]:
+        """Each item with the order that its accession number names, or None."""
+        remaining = iter(items)
+        while batch := list(islice(remaining, BATCH)):
+            numbers = [order_number_of(self.run_key, accession(item)) for item in batch]
+            rows = self.queries.numbered(self.run_id, [number for number in numbers if number is not None])
+            for item, number in zip(batch, numbers, strict=True):
+                yield item, None if number is None else rows.get(number)
+
+
+def compare_studies(orders: RunOrders, found: Iterable[ArchivedStudy]) -> list[Finding]:
+    """Every difference between the completed orders and the studies that the archive has."""
+    copies = bytearray(orders.requested)
+    own = bytearray(orders.requested)  # 1 where a study has the UID that was ordered
+    findings: list[Finding] = []
+    foreign: list[tuple[int, Finding]] = []
+    for study, order in orders.of(found, lambda study: study.accession):
+        if order is None:
+            text = "the archive has a study that nobody ordered"
+            findings.append(Finding(None, study.accession, "mismatched", "dicom", text))
+            continue
+        if order.state is not OrderState.COMPLETED:  # what a failed or cancelled order left behind is not expected
+            continue
+        copies[order.number] = min(copies[order.number] + 1, _MOST)
+        difference = study_difference(_expected(order), study)
+        finding = Finding(order.number, order.accession, "mismatched", "dicom", difference)
+        if study.study_uid != order.study_uid:
+            foreign.append((order.number, finding))  # beside the right study it is a duplicate, not a mismatch
+            continue
+        own[order.number] = 1
+        if difference:
+            findings.append(finding)
+    findings += [finding for number, finding in foreign if not own[number]]
+    for order in orders.completed():
+        if not copies[order.number]:
+            findings.append(Finding(order.number, order.accession, "missing", "dicom", "the archive has no study"))
+        elif copies[order.number] > 1:
+            text = f"the archive has {copies[order.number]} studies"
+            findings.append(Finding(order.number, order.accession, "duplicated", "dicom", text))
+    return findings
+
+
+def compare_messages(orders: RunOrders, found: Iterable[ReceivedOrder]) -> list[Finding]:
+    """Every difference between the completed orders and the messages that the order receiver has."""
+    received = bytearray(orders.requested)
+    findings: list[Finding] = []
+    for message, order in orders.of(found, _accession_sent):
+        if order is None or message.control_id != order.control_id:
+            text = "the order receiver has an order that nobody placed"
+            findings.append(Finding(None, message.accession, "mismatched", "hl7", text))
+            continue
+        if order.state is not OrderState.COMPLETED:
+            continue
+        received[order.number] = 1
+        if message.copies > 1:
+            text = f"the order receiver has it {message.copies} times"
+            findings.append(Finding(order.number, order.accession, "duplicated", "hl7", text))
+        difference = _message_difference(order, message)
+        if difference:
+            findings.append(Finding(order.number, order.accession, "mismatched", "hl7", difference))
+    text = "the order receiver does not have the message"
+    findings += [
+        Finding(order.number, order.accession, "missing", "hl7", text)
+        for order in orders.completed()
+        if not received[order.number]
+    ]
+    return findings
+
+
+def _accession_sent(message: ReceivedOrder) -> str:
+    """The accession number by the control ID: what the message was when it was sent."""
+    return message.control_id[: RUN_KEY_LENGTH + NUMBER_LENGTH]
+
+
+def _expected(order: OrderRow) -> ExpectedStudy:
+    return ExpectedStudy(
+        order.study_uid, order.patient_id, order.patient_name, order.birth_date, order.sex, order.instances
+    )
+
+
+def _message_difference(order: OrderRow, message: ReceivedOrder) -> str:
+    pairs = (
+        ("accession number", order.accession, message.accession),
+        ("patient ID", order.patient_id, message.patient_id),
+        ("patient name", normal_pn(order.patient_name), normal_pn(_pn_of_xpn(message.patient_name))),
+    )
+    return "; ".join(f"{name} is {got!r}, not {want!r}" for name, want, got in pairs if got != want)
+
+
+def _pn_of_xpn(name: str) -> str:
+    """XPN is family^given^middle^suffix^prefix, PN family^given^middle^prefix^suffix."""
+    family, given, middle, suffix, prefix = [*name.split("^"), "", "", "", ""][:5]
+    return "^".join((family, given, middle, prefix, suffix))

@@ -1,0 +1,91 @@
+"""Progress: a few counts folded from a run's events, small enough to be shown several times a second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.domain import event as kinds
+from app.domain.event import Event
+
+
+@dataclass(slots=True)
+class ProgressFold:
+    """Folds events one by one, each exactly once and in the feed's order.
+
+    The feed has a job's events in the order of their causes (queued, started, finished, then the order's end), so what
+    an order's job is doing is kept under its number: None while it waits in the queue, or the worker that runs it.
+    """
+
+    requested: int
+    emitted: int = 0
+    acknowledged: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    generated: int = 0  # instances
+    stored: int = 0  # instances
+    _refused: int = 0  # orders that failed without an acceptance
+    _finished: int = 0  # jobs
+    _seconds: float = 0.0  # that those jobs took
+    _jobs: dict[int, str | None] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> None:
+        number = event.order_number
+        if number is None:
+            return
+        match event.kind:
+            case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
+                self._step(event)
+            case kinds.JOB_QUEUED:
+                self._jobs[number] = None
+            case kinds.JOB_STARTED:
+                self._jobs[number] = event.data["worker"]
+            case kinds.JOB_FINISHED:
+                self._jobs.pop(number, None)
+                self._finished += 1
+                self._seconds += event.data["seconds"]
+            case kinds.ORDER_COMPLETED:
+                self.completed += 1
+            case kinds.ORDER_FAILED:
+                self.failed += 1
+            case kinds.ORDER_CANCELLED:
+                self.cancelled += 1
+                self._jobs.pop(number, None)
+
+    def _step(self, event: Event) -> None:
+        data = event.data
+        match data["type"]:
+            case "GENERATE_HL7":
+                accepted = data["verdict"] == "accepted"
+                self.emitted += data["attempts"] > 0
+                self.acknowledged += accepted
+                self._refused += not accepted
+            case "GENERATE_DICOM":
+                self.generated += data.get("instances", 0)
+            case "SEND_DICOM":
+                self.stored += data.get("stored", 0)
+
+    @property
+    def running(self) -> int:
+        """Jobs that a worker has claimed."""
+        return len(self._jobs) - self.queued
+
+    @property
+    def queued(self) -> int:
+        """Jobs that are published and wait for a worker."""
+        return sum(worker is None for worker in self._jobs.values())
+
+    @property
+    def remaining(self) -> int:
+        """Depth of the run's queue: acknowledged orders whose next job is published or held back, and not running."""
+        ended = self.completed + self.failed + self.cancelled - self._refused
+        return self.acknowledged - ended - self.running
+
+    @property
+    def active_workers(self) -> int:
+        return len({worker for worker in self._jobs.values() if worker is not None})
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """Mean time a worker took for a job; None before the first one is finished."""
+        return self._seconds / self._finished if self._finished else None

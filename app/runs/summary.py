@@ -1,0 +1,171 @@
+"""The summary: folded from the run's events, never counted in memory alone, so whoever reads the feed gets the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.domain import event as kinds
+from app.domain.event import Event, RecordedEvent
+from app.domain.run import Run, Verdict
+from app.domain.threshold import STAGES, STANDING_THRESHOLDS, ThresholdResult, evaluate, parse_threshold
+from app.util.latency import Latency
+
+
+@dataclass(slots=True)
+class WorkerFigures:
+    jobs: int = 0
+    busy_seconds: float = 0.0
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass(slots=True)
+class SummaryFold:
+    """Folds events one by one; an event folded twice would count twice, so feed it from one cursor."""
+
+    hl7: Counter[str] = field(default_factory=Counter)
+    dicom: Counter[str] = field(default_factory=Counter)
+    jobs: Counter[str] = field(default_factory=Counter)
+    orders: Counter[str] = field(default_factory=Counter)
+    latency: dict[str, Latency] = field(default_factory=lambda: {stage: Latency() for stage in STAGES})
+    workers: dict[str, WorkerFigures] = field(default_factory=dict)
+
+    def apply(self, recorded: RecordedEvent) -> None:
+        event = recorded.event
+        match event.kind:
+            case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
+                self._step(event)
+            case kinds.JOB_QUEUED:
+                self.jobs["published"] += 1
+                self.latency["publish"].record(event.data["publish_seconds"])
+            case kinds.JOB_STARTED:
+                self.jobs["started"] += 1
+                self.latency["job_wait"].record(event.data["wait_seconds"])
+            case kinds.JOB_FINISHED:
+                self._job_finished(event, recorded.at)
+            case kinds.ORDER_COMPLETED:
+                self.orders["completed"] += 1
+                self.latency["order_to_stored"].record(event.data["seconds"])
+            case kinds.ORDER_FAILED:
+                self.orders["failed"] += 1
+            case kinds.ORDER_CANCELLED:
+                self.orders["cancelled"] += 1
+
+    def _step(self, event: Event) -> None:
+        data = event.data
+        succeeded = event.kind == kinds.STEP_SUCCEEDED
+        match data["type"]:
+            case "GENERATE_HL7":
+                self._order_sent(data)
+            case "GENERATE_DICOM" if succeeded:
+                self.dicom["studies_generated"] += 1
+                self.dicom["instances_generated"] += data["instances"]
+            case "SEND_DICOM":
+                self.dicom["failed"] += not succeeded
+                self.dicom["instances_stored"] += data.get("stored", 0)
+                self.dicom["warnings"] += data.get("warnings", 0)
+                self.dicom["bytes_stored"] += data.get("bytes", 0)
+                for seconds in data.get("c_store", ()):
+                    self.latency["c_store"].record(seconds)
+
+    def _order_sent(self, data: Mapping[str, Any]) -> None:
+        self.orders["emitted"] += data["attempts"] > 0
+        self.hl7["sent"] += data["attempts"]
+        self.hl7["resent"] += max(data["attempts"] - 1, 0)
+        self.hl7["accepted"] += data["verdict"] == "accepted"
+        self.hl7["rejected"] += data["verdict"] == "rejected"
+        self.hl7["errors"] += data["errors"]
+        self.hl7["timeouts"] += data["timeouts"]
+        self.hl7["possibly_duplicated"] += data["possibly_duplicated"]
+        if data["code"]:
+            self.latency["hl7_ack"].record(data["ack_seconds"])
+
+    def _job_finished(self, event: Event, at: datetime) -> None:
+        self.jobs["finished"] += 1
+        self.jobs[event.data["outcome"]] += 1
+        self.latency["job_run"].record(event.data["seconds"])
+        worker = self.workers.setdefault(event.data["worker"], WorkerFigures())
+        worker.jobs += 1
+        worker.busy_seconds += event.data["seconds"]
+        worker.first = worker.first or at
+        worker.last = at
+
+    @property
+    def ended(self) -> int:
+        """Orders in a terminal state."""
+        return self.orders["completed"] + self.orders["failed"] + self.orders["cancelled"]
+
+    @property
+    def jobs_outstanding(self) -> int:
+        """Published and not finished."""
+        return self.jobs["published"] - self.jobs["finished"]
+
+    def summary(self, run: Run, wall_seconds: float) -> dict[str, Any]:
+        """The figures so far; reconciliation, thresholds and verdict come on top at the end."""
+        return {
+            "run_id": run.id,
+            "run_key": run.run_key,
+            "template": run.template_name,
+            "status": run.state.value,
+            "verdict": run.verdict.value if run.verdict else None,
+            "seed": run.seed,
+            "epoch": run.epoch,
+            "wall_seconds": round(wall_seconds, 3),
+            "orders": self._order_counts(run),
+            "hl7": {name: self.hl7[name] for name in _HL7},
+            "dicom": {name: self.dicom[name] for name in _DICOM},
+            "jobs": {name: self.jobs[name] for name in _JOBS},
+            "rates": self._rates(wall_seconds),
+            "latency_seconds": {stage: latency.summary() for stage, latency in self.latency.items()},
+            "workers": [_worker(name, figures) for name, figures in sorted(self.workers.items())],
+        }
+
+    def _order_counts(self, run: Run) -> dict[str, int]:
+        return {
+            "requested": run.requested,
+            "emitted": self.orders["emitted"],
+            "acknowledged": self.hl7["accepted"],
+            "completed": self.orders["completed"],
+            "failed": self.orders["failed"],
+            "cancelled": self.orders["cancelled"],
+            "not_emitted": run.requested - self.orders["emitted"],
+        }
+
+    def _rates(self, wall_seconds: float) -> dict[str, float]:
+        seconds = max(wall_seconds, 1e-9)
+        return {
+            "orders_per_second": round(self.orders["completed"] / seconds, 2),
+            "instances_per_second": round(self.dicom["instances_stored"] / seconds, 2),
+            "bytes_per_second": round(self.dicom["bytes_stored"] / seconds),
+        }
+
+
+_HL7 = ("sent", "accepted", "errors", "rejected", "timeouts", "resent", "possibly_duplicated")
+_DICOM = ("studies_generated", "instances_generated", "instances_stored", "bytes_stored", "warnings", "failed")
+_JOBS = ("published", "succeeded", "retried", "dead_lettered")
+
+
+def _worker(name: str, figures: WorkerFigures) -> dict[str, Any]:
+    span = (figures.last - figures.first).total_seconds() if figures.first and figures.last else 0.0
+    return {
+        "id": name,
+        "jobs": figures.jobs,
+        "jobs_per_second": round(figures.jobs / span, 2) if span > 0 else None,
+        "busy": round(figures.busy_seconds, 3),
+    }
+
+
+def judge(summary: dict[str, Any], own: tuple[str, ...]) -> tuple[Verdict, list[ThresholdResult]]:
+    """Compare with the standing thresholds and the template's own.
+
+    ``inconclusive`` means that nothing is wrong, but part of it could not be verified.
+    """
+    results = [evaluate(parse_threshold(expression), summary) for expression in (*STANDING_THRESHOLDS, *own)]
+    if not all(result.met for result in results):
+        return Verdict.FAIL, results
+    unverified = summary["reconciliation"]["unverifiable"] or not summary["orders"]["completed"]
+    return (Verdict.INCONCLUSIVE if unverified else Verdict.PASS), results

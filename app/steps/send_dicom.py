@@ -1,0 +1,58 @@
+"""SEND_DICOM: store the study in the archive by C-STORE and read every status (PS3.4 annex B)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from app.dicom.study import generate_study
+from app.domain.errors import NotFound, PermanentError, TemporaryError
+from app.domain.study import EncodedInstance, StoreResult
+from app.ports import StepContext, StepResult, Toolbox
+from app.steps.parameters import Parameters, read
+
+_THERE = ("stored", "warning", "already_there")
+
+
+class SendDicom:
+    def __init__(self, tools: Toolbox) -> None:
+        self._studies = tools.studies
+        self._sender = tools.sender
+
+    def check(self, parameters: dict[str, Any]) -> None:
+        read(Parameters, parameters)
+
+    def run(self, context: StepContext) -> StepResult:
+        results = self._sender.store(context.dicom, self._instances(context), context.deadline, context.is_cancelled)
+        refused = [result for result in results if result.outcome not in _THERE]
+        if refused:
+            raise _verdict(refused, len(results))
+        return StepResult(_figures(results), instances_stored=len(results))
+
+    def _instances(self, context: StepContext) -> Iterator[EncodedInstance]:
+        """From the store; where another worker's store is not this one's, made again: same seed, same bytes."""
+        try:
+            yield from self._studies.read(context.run_id, context.order.number)
+        except NotFound:
+            yield from generate_study(context.order)
+
+
+def _figures(results: list[StoreResult]) -> dict[str, Any]:
+    return {
+        "stored": len(results),
+        "warnings": sum(result.outcome == "warning" for result in results),
+        "already_there": sum(result.outcome == "already_there" for result in results),
+        "bytes": sum(result.size for result in results),
+        "c_store": [round(result.seconds, 6) for result in results],
+    }
+
+
+def _verdict(refused: list[StoreResult], total: int) -> TemporaryError | PermanentError:
+    first = refused[0]
+    comment = f" {first.comment}" if first.comment else ""
+    text = (
+        f"the archive refused {len(refused)} of {total} instances; first {first.sop_instance_uid} "
+        f"with status 0x{first.status:04X}{comment}"
+    )
+    permanent = any(result.outcome == "refused" for result in refused)
+    return PermanentError(text) if permanent else TemporaryError(text)

@@ -1,0 +1,1 @@
+"""The worker program: stateless, any number of them."""

@@ -1,0 +1,62 @@
+"""``yeeter worker``: takes jobs until it is told to stop; SIGTERM finishes or gives back within the grace period."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from app.bootstrap import bootstrap
+from app.domain.errors import InvalidInput, Problem, Unavailable
+from app.runs.work import Worker
+from app.settings import Settings
+from app.worker.health import serve_health
+
+log = structlog.get_logger()
+
+RETRY = 2.0
+
+
+def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
+    """Work until SIGTERM or SIGINT; 0 when nothing was left over, 1 when running jobs outlasted the grace period.
+
+    Raises:
+        InvalidInput: no broker is configured.
+    """
+    if not settings.broker_url:
+        cure = "set it, or use `yeeter run`, which works on its jobs itself"
+        raise InvalidInput(Problem("RABBITMQ_URL", "a worker needs a broker", cure))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    names = tuple(queues) or (settings.rabbitmq_order_queue,)
+    with bootstrap(settings) as bundle:
+        worker = bundle.worker(names)
+        with serve_health(settings.worker_health_port, worker):
+            if not _start(worker, stop):
+                return 0
+            log.info("working", queues=list(names), concurrency=settings.worker_concurrency)
+            while not stop.wait(0.5) and worker.is_alive:
+                pass
+            died = not stop.is_set()
+            whole = worker.stop(settings.worker_grace)
+    log.info("stopped", jobs=worker.jobs_done, left_over=not whole)
+    if not whole:
+        os._exit(1)  # a job that outlasted the grace period must not hold up the exit; its message goes back
+    return 1 if died else 0
+
+
+def _start(worker: Worker, stop: threading.Event) -> bool:
+    """Start when the broker is there; wait for it as long as nobody stops us."""
+    while not stop.is_set():
+        try:
+            worker.start()
+        except Unavailable as error:
+            log.warning("waiting for the broker", reason=str(error))
+            stop.wait(RETRY)
+        else:
+            return True
+    return False

@@ -1,0 +1,48 @@
+"""``yeeter doctor`` and ``yeeter db``: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Yeeter
+from tests.services.processes import free_port
+
+
+def test_all_is_well_on_a_new_machine(yeeter: Yeeter) -> None:
+    result = yeeter("doctor")
+    assert result.code == 0
+    assert [line.split()[0] for line in result.out.splitlines()] == ["ok", "ok", "ok"]
+
+
+def test_what_is_broken_is_named_with_its_cure(yeeter: Yeeter, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://127.0.0.1:{port}/yeeter")
+    monkeypatch.setenv("YEETER_SERVER", f"http://127.0.0.1:{port}")
+    result = yeeter("doctor", "--hl7", f"127.0.0.1:{port}", "--pacs", f"PACS@127.0.0.1:{port}", "--json")
+    assert (result.code, result.json["ok"]) == (1, False)
+    checks = {check["name"]: check for check in result.json["checks"]}
+    assert [name for name, check in checks.items() if not check["ok"]] == ["database", "API", "HL7", "PACS"]
+    assert "Connection refused" in checks["database"]["detail"]
+    assert checks["API"]["detail"].endswith("is `yeeter serve` up?")
+    assert checks["HL7"]["detail"].endswith("start it, or correct the address")
+    assert checks["PACS"]["detail"].endswith("start it, or correct AE title and address")
+    lines = yeeter("doctor", "--hl7", f"127.0.0.1:{port}").out.splitlines()
+    assert [line.split()[0] for line in lines] == ["BROKEN", "ok", "ok", "BROKEN", "BROKEN"]
+
+
+def test_the_database_is_migrated_on_request(yeeter: Yeeter) -> None:
+    first, second = yeeter("db", "upgrade"), yeeter("db", "upgrade")
+    assert first.code == second.code == 0
+    assert first.out == second.out
+    assert first.out.startswith("sqlite, schema ")
+
+
+def test_a_shared_database_is_migrated_on_request_only(
+    yeeter: Yeeter, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_url)
+    refused = yeeter("templates", "list")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.errors[0].endswith("run `yeeter db upgrade`")
+    assert yeeter("db", "upgrade").code == 0
+    assert yeeter("templates", "list").code == 0

@@ -1,0 +1,1 @@
+"""Each port's contract: one suite, run over every adapter of the port."""

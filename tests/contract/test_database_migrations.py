@@ -1,0 +1,120 @@
+"""Migrations: from nothing, again, by several processes at once, and back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from alembic.config import Config
+from sqlalchemy import Connection, inspect
+
+from alembic import command
+from app.adapters.database import SqlDatabase
+from app.adapters.database.database import ROOT
+from app.adapters.database.engine import make_engine
+from app.adapters.database.tables import metadata
+from app.domain.errors import Unavailable
+from tests.contract.database_fixtures import Play
+
+UPGRADE = """
+import sys
+from app.adapters.database import SqlDatabase
+database = SqlDatabase(sys.argv[1])
+sys.stdin.readline()
+database.upgrade()
+print(database.check())
+"""
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """A connection to a migrated database, in one transaction."""
+    engine = make_engine(database_url)
+    database = SqlDatabase(database_url)
+    database.upgrade()
+    database.close()
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def alembic(connection: Connection) -> Config:
+    config = Config(str(ROOT / "alembic.ini"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def test_upgrading_makes_every_table_and_again_nothing(database_url: str) -> None:
+    database = SqlDatabase(database_url)
+    for _ in range(2):
+        database.upgrade()
+        name, schema = database.check().split(", ")
+        assert name == database_url.partition(":")[0] and schema == "schema 0001"
+    play = Play(database)
+    play.acknowledge(0)
+    database.upgrade()
+    assert play.waiting() == 1
+    database.close()
+
+
+def test_processes_that_start_together_upgrade_one_after_the_other(database_url: str) -> None:
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", UPGRADE, database_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for _ in range(3)
+    ]
+    try:
+        for program in programs:
+            assert program.stdin is not None
+            program.stdin.write("go\n")
+            program.stdin.flush()
+        answers = [program.communicate(timeout=60) for program in programs]
+    finally:
+        for program in programs:
+            program.kill()
+    assert [output.endswith("schema 0001\n") for output, _ in answers] == [True] * 3, answers
+
+
+def test_the_migrations_make_what_the_tables_say(connection: Connection) -> None:
+    command.check(alembic(connection))  # raises when autogenerate would still have something to do
+
+
+def test_downgrading_takes_everything_away(connection: Connection) -> None:
+    tables = set(metadata.tables)
+    assert set(inspect(connection).get_table_names()) == tables | {"alembic_version"}
+    for _ in range(2):
+        command.downgrade(alembic(connection), "base")
+        assert set(inspect(connection).get_table_names()) == {"alembic_version"}
+        command.upgrade(alembic(connection), "head")
+        assert set(inspect(connection).get_table_names()) == tables | {"alembic_version"}
+
+
+def test_the_alembic_command_finds_the_database_of_the_settings(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    command.upgrade(Config(str(ROOT / "alembic.ini")), "head")
+    database = SqlDatabase(database_url)
+    assert database.check().endswith("schema 0001")
+    database.close()
+
+
+def test_a_database_without_a_schema_says_how_to_get_one(database_url: str) -> None:
+    database = SqlDatabase(database_url)
+    for ask in (
+        database.check,
+        lambda: Play(database),
+        lambda: database.queries.runs_to_resume(),
+        lambda: database.feed.read("00000000-0000-0000-0000-000000000000", None, 1),
+    ):
+        with pytest.raises(Unavailable, match="yeeter db upgrade"):
+            ask()
+    database.close()

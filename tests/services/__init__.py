@@ -1,0 +1,1 @@
+"""Real services for tests: private, on loopback and free ports, ended with the session."""

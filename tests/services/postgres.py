@@ -1,0 +1,133 @@
+"""A private PostgreSQL server: own data and port, loopback only, no passwords, nothing synced to disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg2  # type: ignore[import-untyped]
+
+from tests.services.processes import Program, ServiceMissing, free_port, wait_until
+
+INSTALLATIONS = Path("/usr/lib/postgresql")
+SUPERUSER = "yeeter"
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",  # commits are still written before they are answered, so they outlive a kill of the server
+    "full_page_writes": "off",
+    "max_connections": "200",
+}
+
+
+class Postgres:
+    """A server with its data in a folder; it can be stopped, killed and started again.
+
+    Args:
+        folder: empty; takes data and log. Owned by the user ``postgres`` when the tests run as root.
+
+    Raises:
+        ServiceMissing: PostgreSQL is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._binaries = _newest_installation()
+        self._user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+        self._server: Program | None = None
+        if self._user:
+            shutil.chown(folder, self._user, self._user)
+        self._initialise()
+
+    def url(self, database: str = "postgres") -> str:
+        """Address of a database; local connections need no password."""
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start with the data that is there; returns when it answers."""
+        settings = [argument for name, value in SETTINGS.items() for argument in ("-c", f"{name}={value}")]
+        command: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), *settings]
+        self._server = Program(command, self.folder / "postgres.log", user=self._user)
+        wait_until(self._answers, 60, f"PostgreSQL, log in {self.folder}")
+
+    def stop(self) -> None:
+        """Shut down in good order, ending the connections of clients."""
+        if self._server is not None:
+            self._server.signal(signal.SIGINT)  # "fast shutdown"
+            self._server.wait()
+
+    def kill(self) -> None:
+        """As a power cut would: SIGKILL; returns when the server's own processes have noticed and are gone."""
+        if self._server is None or not self._server.running:
+            return
+        children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
+        self._server.kill()
+        wait_until(lambda: not any(Path("/proc", child).exists() for child in children), 30, "end of PostgreSQL")
+
+    @contextlib.contextmanager
+    def new_database(self) -> Iterator[str]:
+        """Address of an empty database that nobody else uses."""
+        name = f"test_{uuid4().hex[:12]}"
+        self._execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield self.url(name)
+        finally:
+            self._execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _initialise(self) -> None:
+        log = self.folder / "initdb.log"
+        options = ["--auth=trust", f"--username={SUPERUSER}", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        with Program([self._binaries / "initdb", "-D", self._data, *options], log, user=self._user) as initdb:
+            if initdb.wait(60) != 0:
+                raise RuntimeError(f"initdb failed:\n{initdb.output}")
+
+    def _answers(self) -> bool:
+        if self._server is None or not self._server.running:
+            raise RuntimeError(f"PostgreSQL ended:\n{self._server.output if self._server else ''}")
+        with contextlib.suppress(psycopg2.OperationalError):
+            psycopg2.connect(self.url(), connect_timeout=5).close()
+            return True
+        return False
+
+    def _execute(self, statement: str) -> None:
+        connection = psycopg2.connect(self.url())
+        try:
+            connection.autocommit = True  # databases are not made or dropped within a transaction
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        finally:
+            connection.close()
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """A server that was started; ended, and its data removed, at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="yeeter-postgres-"))
+    try:
+        server = Postgres(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()  # also frees its shared memory, which killing would not
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _newest_installation() -> Path:
+    found = [path.parent for path in INSTALLATIONS.glob("*/bin/postgres")]
+    if not found:
+        raise ServiceMissing("postgres", "postgresql")
+    return max(found, key=lambda path: int(re.sub(r"\D.*", "", path.parent.name) or 0))

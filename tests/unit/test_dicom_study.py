@@ -1,0 +1,322 @@
+"""A study says what its order says, in the bytes that pydicom would write, and says it the same way every time."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
+
+from app.dicom.codes import ANATOMIC_REGIONS, VIEWS
+from app.dicom.context import instance_attributes, series_attributes, study_attributes
+from app.dicom.elements import encode
+from app.dicom.person_name import normal_pn, to_pn
+from app.dicom.study import acquisition_of, generate_study, noise_key
+from app.domain.identity import instance_uid, series_uid
+from app.domain.order import MODALITIES, Modality, Order, PersonName, Provider
+from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN
+from tests.unit.dicom_orders import data_sets, every_procedure, one_of, patients, written_out
+from tests.unit.sample_orders import orders
+
+GOLDEN = {  # of all bytes of one tiny study
+    "CT": "7bcb40c55170e205",
+    "MR": "94f89c623ed14bc3",
+    "CR": "2a95584358b9d174",
+    "DX": "0cc705d86d55586d",
+}
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
+PART = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+def digest(order: Order) -> str:
+    return hashlib.sha256(b"".join(bytes(instance.data) for instance in generate_study(order))).hexdigest()[:16]
+
+
+# --- Identity ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", patients(40), ids=lambda order: order.accession)
+def test_every_instance_carries_the_order_s_identity(order: Order) -> None:
+    small = replace(order.study, pixels="tiny")
+    for ds in data_sets(replace(order, study=small)):
+        patient = order.patient
+        assert str(ds.PatientName) == to_pn(patient.name)
+        assert ds.PatientID == patient.patient_id
+        assert ds.IssuerOfPatientID == patient.issuer
+        (issuer,) = ds.IssuerOfPatientIDQualifiersSequence
+        assert (issuer.UniversalEntityID, issuer.UniversalEntityIDType) == (patient.issuer_uid, "ISO")
+        assert ds.PatientBirthDate == (f"{patient.birth_date:%Y%m%d}" if patient.birth_date else "")
+        assert ds.PatientSex == patient.sex
+        assert str(ds.ReferringPhysicianName) == to_pn(order.referring.name)
+        assert ds.AccessionNumber == order.accession
+        assert ds.StudyInstanceUID == order.study_uid
+        assert ds.StudyID == order.procedure_id
+        assert (ds.StudyDate, ds.StudyTime) == (f"{order.scheduled_at:%Y%m%d}", f"{order.scheduled_at:%H%M%S}")
+        assert ds.StudyDescription == order.study.description
+        assert ds.AdmissionID == order.visit_number
+        assert ds.AdditionalPatientHistory == order.clinical_information
+        assert ds.RequestingService == order.organisation
+        assert ds.Modality == order.study.modality
+        assert ds.BodyPartExamined == order.study.body_part
+
+
+def test_the_request_is_told_in_the_request_attributes_sequence() -> None:
+    order = orders(1)[0]
+    for ds in data_sets(replace(order, study=replace(order.study, pixels="tiny"))):
+        (request,) = ds.RequestAttributesSequence
+        assert request.AccessionNumber == order.accession
+        assert request.StudyInstanceUID == order.study_uid
+        assert request.RequestedProcedureID == order.procedure_id
+        assert request.ScheduledProcedureStepID == order.step_id
+        assert request.ReasonForTheRequestedProcedure == order.reason
+        (protocol,) = request.ScheduledProtocolCodeSequence
+        found = (protocol.CodeValue, protocol.CodeMeaning, protocol.CodingSchemeDesignator)
+        assert found == (order.protocol.value, order.protocol.meaning, order.protocol.scheme)
+        (procedure,) = ds.ProcedureCodeSequence
+        assert procedure.CodeValue == order.procedure.value
+
+
+def test_series_and_instances_are_counted_and_named_by_position() -> None:
+    order = one_of("CT", "CHEST", instances=3)
+    found = [(int(ds.SeriesNumber), int(ds.InstanceNumber), ds) for ds in data_sets(order)]
+    assert [(series, instance) for series, instance, _ in found] == [(s, i) for s in range(1, 6) for i in range(1, 4)]
+    for series, instance, ds in found:
+        assert ds.SeriesInstanceUID == series_uid(order.run_key, order.number, series)
+        assert ds.SOPInstanceUID == instance_uid(order.run_key, order.number, series, instance)
+        assert ds.SeriesDescription == order.study.series[series - 1].description
+
+
+@pytest.mark.parametrize(
+    ("name", "character_set"),
+    [
+        (PersonName("Miller", "Ann"), None),
+        (PersonName("Müller", "Änne", suffix="Jr.", prefix="Dr."), "ISO_IR 100"),
+        (PersonName("Иванова", "Ольга"), "ISO_IR 192"),
+        (PersonName("山田", "太郎"), "ISO_IR 192"),
+        (PersonName("Novák", "Jiří"), "ISO_IR 192"),
+    ],
+)
+def test_the_character_set_is_the_narrowest_that_will_do(name: PersonName, character_set: str | None) -> None:
+    order = one_of("CR")
+    plain = Provider("R1", PersonName("House", "Gregory"))
+    order = replace(order, patient=replace(order.patient, name=name), referring=plain)
+    ds = data_sets(order)[0]
+    assert ds.get("SpecificCharacterSet") == character_set
+    assert str(ds.PatientName) == to_pn(name)
+
+
+def test_text_anywhere_decides_the_character_set() -> None:
+    order = replace(one_of("CR"), reason="Überwachung", clinical_information="")
+    ascii_patient = replace(order.patient, name=PersonName("A", "B"))
+    ds = data_sets(replace(order, patient=ascii_patient, referring=Provider("1", PersonName("C"))))[0]
+    assert ds.SpecificCharacterSet == "ISO_IR 100"
+    assert ds.RequestAttributesSequence[0].ReasonForTheRequestedProcedure == "Überwachung"
+
+
+def test_a_backslash_does_not_divide_a_value() -> None:
+    order = replace(one_of("DX"), organisation="A\\B", reason="^&\\|~", clinical_information="left\\right\r\nnext line")
+    order = replace(order, patient=replace(order.patient, name=PersonName("O^Neil=x", "Back\\slash")))
+    ds = data_sets(order)[0]
+    assert ds.RequestingService == "A/B"
+    assert ds.RequestAttributesSequence[0].ReasonForTheRequestedProcedure == "^&/|~"
+    assert ds.AdditionalPatientHistory == "left\\right\r\nnext line"
+    assert str(ds.PatientName) == "O Neil x^Back/slash"
+
+
+def test_what_is_not_known_is_absent_or_empty_as_its_type_asks() -> None:
+    order = one_of("CT", "HEAD")
+    nobody = replace(
+        order.patient, birth_date=None, sex="", issuer="", issuer_uid="", allergies="", weight_kg=None, height_m=None
+    )
+    ds = data_sets(replace(order, patient=nobody, reason="", clinical_information="", visit_number=""))[0]
+    for keyword in ("PatientBirthDate", "PatientSex"):  # type 2
+        assert keyword in ds and not ds[keyword].value
+    for keyword in (
+        *("PatientAge", "PatientSize", "PatientWeight", "Allergies", "IssuerOfPatientID", "AdmissionID"),
+        *("IssuerOfPatientIDQualifiersSequence", "AdditionalPatientHistory"),
+    ):
+        assert keyword not in ds
+
+
+@pytest.mark.parametrize(
+    ("born", "age"),
+    [
+        (date(1955, 9, 7), "070Y"),
+        (date(2024, 1, 5), "002Y"),
+        (date(2024, 1, 6), "023M"),
+        (date(2025, 11, 5), "002M"),
+        (date(2025, 11, 6), "060D"),
+        (date(2026, 1, 5), "000D"),
+        (date(2026, 1, 6), None),
+    ],
+)
+def test_age_is_told_in_the_unit_that_fits(born: date, age: str | None) -> None:
+    order = one_of("CR")
+    order = replace(order, patient=replace(order.patient, birth_date=born), scheduled_at=datetime(2026, 1, 5, 9, 0))  # noqa: DTZ001
+    assert data_sets(order)[0].get("PatientAge") == age
+
+
+def test_acquisition_runs_past_midnight_into_the_next_day() -> None:
+    order = replace(one_of("MR", "BRAIN", instances=20), scheduled_at=datetime(2026, 1, 5, 23, 59, 30))  # noqa: DTZ001
+    moments = [ds.AcquisitionDate + ds.AcquisitionTime for ds in data_sets(order)]
+    assert moments[0] == "20260105235930"
+    assert moments[-1].startswith("20260106")
+    assert moments == sorted(moments)
+
+
+def test_codes_are_those_of_the_context_groups() -> None:
+    regions = {code.value: code.meaning for code in (getattr(codes.cid4, name) for name in codes.cid4.dir())}
+    regions |= {code.value: code.meaning for code in (getattr(codes.cid4009, name) for name in codes.cid4009.dir())}
+    views = {code.value: code.meaning for code in (getattr(codes.cid4010, name) for name in codes.cid4010.dir())}
+    for code in ANATOMIC_REGIONS.values():
+        assert regions[code.value] == code.meaning
+    for code in VIEWS.values():
+        assert views[code.value] == code.meaning
+
+
+# --- Bytes ------------------------------------------------------------------------------------------------------------
+
+
+def as_pydicom_writes(order: Order, series: int, instance: int) -> bytes:
+    """The data set of an instance, built from the same attributes and written whole by pydicom."""
+    plan = order.study.series[series - 1]
+    acquisition = acquisition_of(order.study, plan)
+    started_at = order.scheduled_at + (series - 1) * timedelta(minutes=2)
+    acquired_at = started_at + timedelta(seconds=acquisition.seconds_an_image * (instance - 1))
+    uid = instance_uid(order.run_key, order.number, series, instance)
+    attributes: dict[str, Any] = {
+        "SOPClassUID": acquisition.sop_class_uid,
+        **study_attributes(order),
+        **series_attributes(order, series, started_at),
+        **acquisition.attributes(),
+        **instance_attributes(uid, instance, acquired_at),
+        **acquisition.instance_attributes(instance - 1),
+    }
+    ds = to_pydicom(attributes)
+    ds.PixelData = acquisition.pixels(instance - 1, noise_key(order.study, series, instance)).tobytes()
+    ds["PixelData"].VR = "OW"
+    found = next(iter(generate_study(order)))
+    if b"\x08\x00\x05\x00CS" in bytes(found.data[:64]):
+        ds.SpecificCharacterSet = dcmread(BytesIO(bytes(found.data)), force=True).SpecificCharacterSet
+    out = BytesIO()
+    dcmwrite(out, ds, implicit_vr=False, little_endian=True)
+    return out.getvalue()
+
+
+def to_pydicom(attributes: dict[str, Any]) -> Dataset:
+    ds = Dataset()
+    for keyword, value in attributes.items():
+        is_sequence = isinstance(value, list) and not any(isinstance(item, str) for item in value)
+        setattr(ds, keyword, Sequence([to_pydicom(item) for item in value]) if is_sequence else value)
+    return ds
+
+
+def assert_same_bytes(order: Order) -> None:
+    """Every instance, byte for byte."""
+    instances = iter(generate_study(order))
+    for series, plan in enumerate(order.study.series, 1):
+        for instance in range(1, plan.instances + 1):
+            assert bytes(next(instances).data) == as_pydicom_writes(order, series, instance)
+    assert next(instances, None) is None
+
+
+@pytest.mark.parametrize("order", every_procedure(), ids=lambda order: order.procedure.value)
+def test_bytes_are_those_that_pydicom_writes(order: Order) -> None:
+    assert_same_bytes(order)
+
+
+@given(
+    name=st.builds(PersonName, PART, PART, PART, PART, PART),
+    referring=st.builds(PersonName, PART, PART),
+    history=TEXT,
+    reason=TEXT,
+    organisation=TEXT,
+    modality=st.sampled_from(MODALITIES),
+)
+def test_bytes_are_those_that_pydicom_writes_whatever_the_text(
+    name: PersonName, referring: PersonName, history: str, reason: str, organisation: str, modality: Modality
+) -> None:
+    order = one_of(modality)
+    order = replace(
+        order,
+        patient=replace(order.patient, name=name),
+        referring=Provider("R1", referring),
+        clinical_information=history,
+        reason=reason,
+        organisation=organisation,
+        study=replace(order.study, series=order.study.series[:1]),
+    )
+    assert_same_bytes(order)
+    assert normal_pn(str(data_sets(order)[0].PatientName)) == to_pn(name)
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_values_and_data_sets_have_even_lengths(modality: Modality) -> None:
+    for length in (1, 2, 3):
+        order = replace(one_of(modality), organisation="x" * length, accession="A" * (length + 10))
+        for instance in generate_study(order):
+            assert instance.transfer_syntax_uid == EXPLICIT_VR_LITTLE_ENDIAN
+            assert len(instance.data) % 2 == 0
+        ds = data_sets(order)[0]
+        assert (ds.RequestingService, ds.AccessionNumber) == ("x" * length, "A" * (length + 10))
+
+
+def test_tags_ascend() -> None:
+    for order in every_procedure():
+        for ds in data_sets(order):
+            tags = [element.tag for element in ds]
+            assert tags == sorted(tags)
+
+
+def test_an_unknown_keyword_is_an_error() -> None:
+    with pytest.raises(KeyError, match="NoSuchKeyword"):
+        encode({"NoSuchKeyword": "x"}, "")
+
+
+# --- Determinism ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_bytes_never_change(modality: Modality) -> None:
+    """On no machine and with no release of a library: a study made again replaces the one that was sent."""
+    assert digest(written_out(modality)) == GOLDEN[modality]
+
+
+def test_threads_at_the_same_time_make_the_same_bytes() -> None:
+    order = one_of("CT", "ABDOMEN", instances=6)
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(digest, [order] * 16))) == 1
+
+
+def test_pixels_do_not_depend_on_identity_but_differ_by_position() -> None:
+    first, second = one_of("CT", "HEAD", instances=4), one_of("CT", "HEAD", instances=4, order=orders(9)[8])
+    assert first.study_uid != second.study_uid
+    pixels = [ds.PixelData for ds in data_sets(first)]
+    assert pixels == [ds.PixelData for ds in data_sets(second)]
+    assert len(set(pixels)) == len(pixels)
+
+
+def test_identity_differs_between_orders() -> None:
+    made = [uids_of(order) for order in orders(30)]
+    assert len(set().union(*made)) == sum(map(len, made))
+
+
+def uids_of(order: Order) -> set[str]:
+    small = replace(order, study=replace(order.study, pixels="tiny"))
+    return {uid for ds in data_sets(small) for uid in (ds.SOPInstanceUID, ds.SeriesInstanceUID)} | {order.study_uid}
+
+
+def test_a_body_part_without_a_phantom_of_its_own_still_makes_images() -> None:
+    for modality in MODALITIES:
+        order = one_of(modality)
+        order = replace(order, study=replace(order.study, body_part="ANKLE"))
+        assert {ds.BodyPartExamined for ds in data_sets(order)} == {"ANKLE"}

@@ -1,0 +1,59 @@
+"""The job message: what comes back is what went out, and anything else is refused, whatever it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.domain.job import Job, SlipEntry, decode_job, encode_job
+
+JOB = Job(
+    id="job",
+    run_id="0b7e3c52-3a0e-4a3f-9d57-0c7f5a3f6c11",
+    run_key="7K3QX0AB",
+    order_number=3,
+    epoch=0,
+    slip=(SlipEntry(1, "GENERATE_DICOM", "jobs", {}, 60.0), SlipEntry(2, "SEND_DICOM", "jobs", {}, 60.0)),
+    patient_context={"name": "MÜLLER^ÄNNE"},
+    order_context={},
+    dicom={},
+    template={},
+)
+
+
+def test_a_job_survives_its_message() -> None:
+    assert decode_job(encode_job(JOB)) == JOB
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("run_id", "no-such-run"),
+        ("run_id", 7),
+        ("order_number", "3"),
+        ("order_number", 2**31),
+        ("order_number", -1),
+        ("epoch", None),
+        ("routing_slip.0.index", 1.5),
+        ("routing_slip", []),
+        ("routing_slip", {"index": 1}),
+        ("unheard_of", 1),
+    ],
+)
+def test_values_that_name_no_row_are_refused(path: str, value: object) -> None:
+    document = json.loads(encode_job(JOB))
+    place: Any = document["data"]
+    *parents, last = path.split(".")
+    for key in parents:
+        place = place[int(key) if isinstance(place, list) else key]
+    place[last] = value
+    with pytest.raises(ValueError):
+        decode_job(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"{not json", b"[]", b"null", b"\xff\xfe", b"{}", b"[" * 100_000])
+def test_what_is_no_job_is_refused(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode_job(body)
