@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 from app.domain import identity
@@ -92,20 +93,21 @@ class DicomArchiveQuery:
         ae.dimse_timeout = _DIMSE_SECONDS
         ae.network_timeout = _NETWORK_SECONDS
         ae.add_requested_context(sop_class)
+        rejections: list[A_ASSOCIATE_RJ] = []
         try:
             assoc = ae.associate(
                 destination.host,
                 destination.port,
                 ae_title=destination.aet,
                 tls_args=self._tls_arguments(destination),
-                evt_handlers=[(evt.EVT_CONN_OPEN, _set_no_delay)],
+                evt_handlers=[(evt.EVT_CONN_OPEN, _set_no_delay), (evt.EVT_PDU_RECV, _note_rejection, [rejections])],
             )
         except OSError as error:  # its look-up of the host's address
             raise Unavailable(f"{destination}: {error.strerror or error}") from error
         if assoc.rejected_contexts:
             raise not_offered
         if not assoc.is_established:
-            raise Unavailable(f"{destination}: {_failure(assoc)}")
+            raise Unavailable(f"{destination}: {_failure(rejections)}")
         try:
             yield assoc
         finally:
@@ -188,10 +190,16 @@ def _text(ds: Dataset, keyword: str) -> str | None:
     return "" if value is None else str(value).strip()
 
 
-def _failure(assoc: Any) -> str:
-    answer = assoc.acceptor.primitive
-    if assoc.is_rejected and answer is not None:
-        return f"association rejected ({answer.result_str}): {answer.reason_str}"
+def _note_rejection(event: evt.Event, rejections: list[A_ASSOCIATE_RJ]) -> None:
+    """Taken from the wire: where the peer hangs up at once, pynetdicom's requestor may see only the end."""
+    if isinstance(event.pdu, A_ASSOCIATE_RJ):
+        rejections.append(event.pdu)
+
+
+def _failure(rejections: list[A_ASSOCIATE_RJ]) -> str:
+    if rejections:
+        duration = "permanently" if rejections[0].result == 1 else "for now"
+        return f"association rejected {duration}: {rejections[0].reason_str}"
     return "no association: it could not be reached, did not answer or aborted"
 
 
