@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,14 +24,19 @@ from app.adapters.database import SqlDatabase
 from app.adapters.senders.dimse import DimseStudySender
 from app.adapters.senders.mllp import MllpOrderSender
 from app.adapters.study_store.file_system import FileSystemStudyStore
+from app.domain.allowlist import Allowlist
 from app.domain.destination import Hl7Destination
 from app.domain.errors import Conflict, InvalidInput, NotFound, Problem
 from app.domain.template import StepTypes, parse_template
 from app.ports import ArchiveQuery, Broker, Database, OrderLedger, OrderSender, StudySender, StudyStore, Toolbox
-from app.runs.produce import Parts
-from app.runs.work import Worker, WorkerOptions
+from app.runs.execute import JobRunner
+from app.runs.isolation import Isolation
+from app.runs.parts import Parts
+from app.runs.work import RunStates, Worker, WorkerOptions
 from app.settings import Settings
 from app.steps.registry import StepRegistry
+from app.util.addresses import Found, Resolve, resolve
+from app.util.answering_process import AnsweringProcess
 
 SHIPPED_TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,6 +55,7 @@ class Bundle:
     ledger: OrderLedger
     steps: StepRegistry
     tls: ssl.SSLContext | None
+    resolve: Resolve = resolve
 
     @property
     def is_embedded(self) -> bool:
@@ -60,7 +67,7 @@ class Bundle:
         return self.steps.types
 
     def open_sender(self, destination: Hl7Destination) -> OrderSender:
-        return MllpOrderSender(destination, self.tls)
+        return MllpOrderSender(destination, self.tls, resolve=self.resolve)
 
     def producer_parts(self) -> Parts:
         settings = self.settings
@@ -77,6 +84,7 @@ class Bundle:
             backpressure_mark=settings.backpressure_mark,
             lease_seconds=settings.lease_seconds,
             reconcile_within=settings.reconcile_deadline,
+            resolve=self.resolve,
         )
 
     def worker(self, queues: tuple[str, ...], concurrency: int | None = None, broker: Broker | None = None) -> Worker:
@@ -88,7 +96,16 @@ class Bundle:
             prefetch=self.settings.worker_prefetch,
             job_lease=self.settings.job_lease,
         )
-        return Worker(options, broker or self.broker, self.database, self.steps, self.studies)
+        isolation = Isolation(self._start_child)
+        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation)
+
+    def isolated_runner(self, worker: str) -> JobRunner:
+        """Runs a job in this child process; its parent has waited for the destination's rate."""
+        return JobRunner(self.steps, worker, RunStates(self.database).is_cancelled, lambda *_: True)
+
+    def _start_child(self) -> AnsweringProcess:
+        command = [sys.executable, "-m", "app.worker.isolated"]
+        return AnsweringProcess(command, self.settings.as_environment())
 
 
 @contextmanager
@@ -98,14 +115,15 @@ def bootstrap(settings: Settings) -> Iterator[Bundle]:
     Raises:
         InvalidInput: a setting can't be used.
     """
-    tls = tls_context(settings)
+    tls, resolve = tls_context(settings), _resolver(settings)
     inline = InProcessBroker()
-    broker: Broker = RabbitMqBroker(settings.broker_url) if settings.broker_url else inline
+    broker: Broker = RabbitMqBroker(settings.broker_url, tls=tls) if settings.broker_url else inline
     database = SqlDatabase(settings.sqlalchemy_url)
     studies = FileSystemStudyStore(settings.studies)
-    sender, archive = DimseStudySender(tls), DicomArchiveQuery(tls)
+    sender, archive = DimseStudySender(tls, resolve=resolve), DicomArchiveQuery(tls, resolve)
     steps = StepRegistry(Toolbox(studies, sender, archive), settings.step_types)
-    bundle = Bundle(settings, database, broker, inline, studies, sender, archive, MllpOrderLedger(tls), steps, tls)
+    ledger = MllpOrderLedger(tls, resolve=resolve)
+    bundle = Bundle(settings, database, broker, inline, studies, sender, archive, ledger, steps, tls, resolve)
     closing: list[Callable[[], None]] = [sender.close, broker.close, inline.close, database.close]
     try:
         yield bundle
@@ -136,6 +154,28 @@ def prepare_database(bundle: Bundle) -> None:
 
 def worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _resolver(settings: Settings) -> Resolve:
+    """What the destinations' names stand for; once there is a list of allowed ones, only of those.
+
+    So every connection, of whatever process and whoever started the run, is judged by the address it goes to. Without a
+    broker, runs without destinations send to built-in receivers on 127.0.0.1.
+    """
+    if "allowed_destinations" not in settings.model_fields_set:
+        return resolve
+    built_in = [] if settings.broker_url else ["127.0.0.1"]
+    allowlist = Allowlist([*settings.allowed_destinations, *built_in])
+
+    def resolve_allowed(host: str, port: int) -> list[Found]:
+        refusal = allowlist.refusal(host, port, ())
+        found = [] if refusal else resolve(host, port)
+        refusal = refusal or allowlist.refusal(host, port, [str(address[0]) for *_, address in found])
+        if refusal:
+            raise OSError(f"{refusal}; YEETER_ALLOWED_DESTINATIONS lists those that are")
+        return found
+
+    return resolve_allowed
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

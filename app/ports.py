@@ -20,21 +20,31 @@ from app.domain.template import Template
 from app.domain.work import (
     Claim,
     ClaimRequest,
+    DeadLetterFilter,
+    DeadLetterRow,
+    DestinationRow,
     Finding,
     JobFinish,
+    JobReference,
+    NewDeadLetter,
     NewStep,
     OrderAcknowledged,
     OrderIntent,
     OrderRow,
     OutboxEntry,
     OutboxMessage,
+    ParkedCount,
     StepRow,
     TemplateRow,
+    Withdrawn,
 )
 
 Row = TypeVar("Row")
 
 # --- Broker -----------------------------------------------------------------------------------------------------------
+
+DEAD_QUEUE = "yeeter.dead"  # what the broker gave up; it is subscribed to like any other queue
+DELIVERY_LIMIT = 20  # times that a message may come back without being acknowledged; after one more it is dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +58,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message that is ours until it is acknowledged or given back. ``tag`` belongs to the adapter."""
+    """A message that is ours until it is acknowledged or given back. ``tag`` belongs to the adapter.
+
+    One of the dead queue also says which queue it was in (``origin``), and why it is there no more (``cause``, in the
+    broker's word): ``delivery_limit``; ``expired``, ``rejected`` or ``maxlen`` where an operator's policy brings that.
+    """
 
     tag: object
     message_id: str
     queue: str
     body: bytes
     redelivered: bool
+    origin: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,10 @@ class Subscription(Protocol):
 
         An empty list means none came. After a lost connection it reconnects by itself; what was delivered before
         comes again, marked redelivered, and acknowledging the old delivery then does nothing.
+
+        Raises:
+            Unavailable: a queue is gone, or may not be consumed from any more: says which and what to do. Consuming
+                goes on when that is mended. A queue that this broker declared before is declared again by itself.
         """
         ...
 
@@ -79,7 +99,10 @@ class Subscription(Protocol):
         ...
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Not begun: put them back for somebody else (shutdown only, never as a retry)."""
+        """Not begun: put them back for somebody else (shutdown only, never as a retry).
+
+        Whether it counts against the delivery limit differs between brokers, and between versions of one.
+        """
         ...
 
     def close(self) -> None:
@@ -90,11 +113,14 @@ class Subscription(Protocol):
 class Broker(Protocol):
     """Durable work queues. Methods are thread-safe.
 
+    A message that came back more than ``DELIVERY_LIMIT`` times is moved to ``DEAD_QUEUE``, at least once, and stays
+    there until it is acknowledged, however often it is delivered. Nobody publishes to that queue.
+
     Raises (all methods): Unavailable when the broker can't be reached or refuses.
     """
 
     def declare(self, queues: Sequence[str]) -> None:
-        """Make the queues, durable; does nothing to those that are there."""
+        """Make the queues and ``DEAD_QUEUE``, durable; does nothing to those that are there."""
         ...
 
     def publish(self, messages: Sequence[Message]) -> None:
@@ -108,6 +134,17 @@ class Broker(Protocol):
     def subscribe(self, queues: Sequence[str], prefetch: int) -> Subscription: ...
 
     def depth(self, queue: str) -> QueueDepth: ...
+
+    def purge(self, queue: str) -> int:
+        """Throw away the messages that wait in a queue, not those that somebody holds; how many."""
+        ...
+
+    def trouble(self) -> str:
+        """Why the broker would take no message now (away, or an alarm of its memory or disk); "" when it would.
+
+        It asks the broker: a round trip, and several seconds when the broker does not answer. Raises nothing.
+        """
+        ...
 
     def close(self) -> None: ...
 
@@ -125,7 +162,7 @@ class OutboundOrder:
     message: bytes
 
 
-OrderVerdict = Literal["accepted", "error", "rejected", "unknown"]
+OrderVerdict = Literal["accepted", "error", "rejected", "unknown", "unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +170,9 @@ class OrderOutcome:
     """What became of one message.
 
     ``accepted`` AA or CA; ``error`` AE or CE on the last attempt; ``rejected`` AR or CR; ``unknown`` no valid answer to
-    the last attempt (time limit, reset, bad frame, could not connect: ``reason`` says which). ``possibly_duplicated``:
-    an earlier attempt's outcome is unknown, so the receiver may have it twice. ``attempts`` counts transmissions; 0
-    means it never left (no connection could be made).
+    the last attempt (time limit, reset, bad frame: ``reason`` says which); ``unreachable`` no connection could be made
+    for it, so there is no verdict and it may be submitted again. ``possibly_duplicated``: an earlier attempt's outcome
+    is unknown, so the receiver may have it twice. ``attempts`` counts transmissions; 0 means it never left.
     """
 
     number: int
@@ -197,13 +234,14 @@ class StudySender(Protocol):
     ) -> list[StoreResult]:
         """Store each instance; one result an instance, in order, whatever the archive answered.
 
-        Faults of transport (refused or aborted association, reset, unknown outcome) are retried on a new association
-        with the same UIDs until ``deadline`` (``time.monotonic()`` seconds), until ``should_stop`` says so, or until
-        the destination has been away for so long that waiting is no use.
+        An instance whose association is lost is sent once more, with the same UID, on another one, unless ``deadline``
+        (``time.monotonic()`` seconds) has passed or ``should_stop`` says so. Longer waiting is for whoever calls.
 
         Raises:
-            TemporaryError: given up; the text says what was tried and what came back.
-            PermanentError: the archive will never take it (association rejected permanently, no presentation context).
+            TransportFault: the destination has a fault; the text says what came back.
+            OutcomeUnknown: as above, and the archive may have an instance that was not answered for.
+            TemporaryError: the deadline passed although the archive answered.
+            PermanentError: the archive will never take it (no presentation context).
         """
         ...
 
@@ -258,6 +296,7 @@ class StepContext:
     dicom: DicomDestination
     deadline: float  # time.monotonic() seconds
     is_cancelled: Callable[[], bool] = lambda: False  # whether the run is being cancelled; cheap to ask
+    earlier_unknown: bool = False  # whether an earlier start may have done part of this step, or all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +316,7 @@ class Step(Protocol):
         ...
 
     def run(self, context: StepContext) -> StepResult:
-        """Do it. Raises TemporaryError or PermanentError with one line a person can act on."""
+        """Do it. Raises TemporaryError, TransportFault or PermanentError with one line a person can act on."""
         ...
 
 
@@ -286,6 +325,10 @@ class StepSource(Protocol):
 
     def step(self, type_: str) -> Step:
         """Raises KeyError for a type that this process does not have."""
+        ...
+
+    def uses_archive(self, type_: str) -> bool:
+        """Whether such a step talks to the order's DICOM destination; False for a type that is not there."""
         ...
 
 
@@ -337,7 +380,11 @@ class Runs(Protocol):
         ...
 
     def conclude(self, run_id: str, summary: dict[str, Any], verdict: Verdict) -> None:
-        """Store the summary and verdict of the present epoch."""
+        """Store the summary and verdict of the present epoch; those of earlier ones are kept beside it."""
+        ...
+
+    def reopen(self, run_id: str, reason: str) -> Run:
+        """From COMPLETED_WITH_ERRORS or FAILED back to WAITING_ON_WORKERS, at the next epoch. Raises Conflict."""
         ...
 
     def remove(self, run_id: str) -> None:
@@ -354,6 +401,20 @@ class Leases(Protocol):
 
     def renew(self, run_id: str, fence: str, seconds: float) -> RunState:
         """Prolong; the run's present state. Raises Conflict when the lease was taken over."""
+        ...
+
+    def hold(self, run_id: str, fence: str) -> RunState:
+        """Keep others from taking the run over until this transaction ends; its present state.
+
+        What a producer writes begins with this: one that was frozen, and overtaken, can't write any more.
+
+        Raises:
+            Conflict: the lease was taken over.
+        """
+        ...
+
+    def remaining(self, run_id: str) -> float:
+        """Seconds that the lease still runs; 0 when nobody holds the run."""
         ...
 
     def release(self, run_id: str, fence: str) -> None: ...
@@ -378,6 +439,14 @@ class Orders(Protocol):
         """Remove orders that never left, if they are SENDING: they count as not emitted."""
         ...
 
+    def begun(self, run_id: str) -> dict[int, bool]:
+        """The numbers of the orders that have a row, each with whether it is still SENDING."""
+        ...
+
+    def any_acknowledgement(self, run_id: str) -> str:
+        """The text of one positive acknowledgement, empty where there is none: it says who the receiver is."""
+        ...
+
     def cancel_waiting(self, run_id: str) -> int:
         """Cancel every order whose job nobody has claimed, with its steps, outbox rows and events; how many."""
         ...
@@ -396,12 +465,110 @@ class Jobs(Protocol):
         """Write outcomes, events and what follows; False for a job whose fence is no longer ours (nothing written)."""
         ...
 
+    def renew(self, claims: Sequence[tuple[ClaimRequest, Claim]], lease_seconds: float) -> list[bool]:
+        """Prolong the leases of jobs that somebody is at; False for one whose fence is no longer ours."""
+        ...
+
     def give_up(self, claims: Sequence[tuple[ClaimRequest, Claim]]) -> None:
-        """Back to READY: claimed, but not begun (a worker that stops)."""
+        """Back to READY: claimed, but not begun (a worker that stops). Such a start does not count as lost."""
         ...
 
     def outstanding(self, run_id: str) -> bool:
         """Whether an order of the run is unfinished, or a job waits to be published."""
+        ...
+
+    def published(self, run_id: str) -> int:
+        """How many jobs of unfinished orders are with the broker or a worker: neither in the outbox nor parked."""
+        ...
+
+    def lost(self, run_id: str, ready_seconds: float, after: int, limit: int) -> tuple[list[JobReference], int | None]:
+        """Jobs nobody will run by themselves, among the ``limit`` unfinished orders behind number ``after``.
+
+        That is: claimed under a lease that has run out, or READY and not in the outbox since ``ready_seconds``. With
+        the number to go on from (None at the end). They are locked; whoever asks puts them into the outbox.
+        """
+        ...
+
+    def recover(self, run_id: str, step_indexes: Sequence[int] | None = None) -> int:
+        """Back to READY, whatever their leases say: claims of workers that are known to be gone; how many.
+
+        ``step_indexes``: only jobs whose head is one of these steps. Such a start counts as lost.
+        """
+        ...
+
+    def unfinished(self, run_id: str, order_number: int, step_index: int, epoch: int) -> JobReference | None:
+        """The job whose head is now that step of that epoch, or a later one of its order; locked. None: finished."""
+        ...
+
+    def parked(self, run_id: str) -> list[ParkedCount]:
+        """What the run's parked jobs wait for."""
+        ...
+
+    def release(self, run_id: str, waiting_for: str, limit: int, *, probe: bool = False) -> list[JobReference]:
+        """READY again, the oldest first; whoever asks puts them into the outbox. A ``probe`` may run though its
+        destination is held to be away."""
+        ...
+
+    def withdraw(self, run_id: str, step_indexes: Sequence[int], limit: int) -> list[Withdrawn]:
+        """Take jobs that are READY at one of these steps and published, but claimed by nobody.
+
+        They are ours without having been started. Whoever asks finishes them, or sets them aside, in this transaction.
+        """
+        ...
+
+    def set_aside(self, run_id: str, withdrawn: Sequence[Withdrawn], waiting_for: str, reason: str) -> None:
+        """Park them: they wait until they are released."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Jobs that are given up, with what is known of them. Those of a job are written when it finishes."""
+
+    def add(self, letters: Sequence[NewDeadLetter]) -> None:
+        """Dead messages that name no row."""
+        ...
+
+    def get(self, id_: int) -> DeadLetterRow:
+        """Raises NotFound."""
+        ...
+
+    def matching(self, wanted: DeadLetterFilter, limit: int) -> list[int]:
+        """Ids, the oldest first."""
+        ...
+
+    def reopen(self, ids: Sequence[int]) -> dict[str, int]:
+        """Have the jobs of these letters go on where they failed, at the next epoch; how many of each run.
+
+        Their orders wait again (``order.reopened``), their failed steps are PARKED for REOPENED, the cancelled ones
+        behind them PENDING. Letters that are not OPEN, or name no row, are left as they are.
+        """
+        ...
+
+    def discard(self, ids: Sequence[int]) -> int:
+        """Settle without doing anything; how many of them were OPEN."""
+        ...
+
+
+class Destinations(Protocol):
+    """Where studies and orders go, as all processes know it: breaker and rate. Keys are those of the destinations."""
+
+    def report(self, key: str, fault: str, *, misconfigured: bool = False) -> DestinationRow:
+        """A transport fault, or with an empty ``fault`` an answer; how the destination stands now.
+
+        The fifth fault in a row opens it, a misconfiguration at once; an answer closes it.
+        """
+        ...
+
+    def get(self, key: str) -> DestinationRow | None:
+        """None: nothing is known against it."""
+        ...
+
+    def may_probe(self, key: str) -> bool:
+        """Whether it is our turn to send somebody to an OPEN one: once every 5 s over all processes."""
+        ...
+
+    def take(self, key: str, rate: float, wanted: int) -> tuple[int, float]:
+        """Permissions to send under ``rate`` a second, at most ``wanted``, and seconds to wait where none was left."""
         ...
 
 
@@ -433,6 +600,44 @@ class Journal(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """An ``Idempotency-Key`` and whose it is: callers choose theirs without knowing of each other."""
+
+    caller: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What a request was answered the first time."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class IdempotencyKeys(Protocol):
+    """Requests that were sent under a key, each with its answer for 24 hours. Times are the database's."""
+
+    def claim(self, key: RequestKey, fingerprint: str, seconds: float) -> str | KeptAnswer:
+        """The answer that this request had; or a fence to work on it under, which others may take after ``seconds``.
+
+        Raises:
+            Conflict: it is being worked on.
+            InvalidInput: the key was used for another request.
+        """
+        ...
+
+    def keep(self, key: RequestKey, fence: str, answer: KeptAnswer) -> None:
+        """Belongs into the transaction of the request's effect. Raises Conflict when another took the key."""
+        ...
+
+    def release(self, key: RequestKey, fence: str) -> None:
+        """It had no effect: forget it, unless its answer was kept."""
+        ...
+
+
 class UnitOfWork(Protocol):
     """One transaction's repositories."""
 
@@ -455,7 +660,16 @@ class UnitOfWork(Protocol):
     def outbox(self) -> Outbox: ...
 
     @property
+    def dead_letters(self) -> DeadLetters: ...
+
+    @property
+    def destinations(self) -> Destinations: ...
+
+    @property
     def journal(self) -> Journal: ...
+
+    @property
+    def idempotency(self) -> IdempotencyKeys: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,6 +698,18 @@ class RunQueries(Protocol):
         ...
 
     def findings(self, run_id: str, limit: int) -> list[Finding]: ...
+
+    def dead_letters(self, wanted: DeadLetterFilter, *, after: str | None, limit: int) -> Page[DeadLetterRow]:
+        """The newest first."""
+        ...
+
+    def dead_letter_counts(self) -> list[dict[str, Any]]:
+        """By ``state``, ``kind``, ``queue`` and ``step_type``, each with ``count``, ``oldest`` and ``newest``."""
+        ...
+
+    def destinations(self) -> list[DestinationRow]: ...
+
+    def parked(self, run_id: str) -> list[ParkedCount]: ...
 
     def runs_to_resume(self) -> list[Run]:
         """Runs that are not terminal and whose lease nobody holds."""

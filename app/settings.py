@@ -55,13 +55,25 @@ class Settings(BaseSettings):
     server: str | None = Field(
         default=None, description="API that the command line talks to, e.g. http://127.0.0.1:8000"
     )
+    token: SecretStr | None = Field(
+        default=None, description="Token that the command line shows to that API, made there by `yeeter tokens create`"
+    )
 
     # API
     host: str = Field(default="127.0.0.1", description="Address the API binds to")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API binds to")
+    tokens_file: Path | None = Field(
+        default=None,
+        description="File of the tokens that callers must show. Empty: nobody needs one, and only loopback is bound to",
+    )
+    allowed_origins: list[str] = Field(
+        default=[],
+        description="Origins, e.g. https://yeeter.example, that the API is asked by or whose pages may ask it",
+    )
     allowed_destinations: list[str] = Field(
         default=["127.0.0.1", "localhost", "::1"],
-        description="Hosts, or HOST:PORT, that runs started over the API may send to",
+        description="Hosts, or HOST:PORT, that runs started over the API may send to."
+        " Once set, this process connects to no other destination, whoever started the run",
     )
 
     # Producer
@@ -88,8 +100,11 @@ class Settings(BaseSettings):
     job_lease: float = Field(default=600.0, gt=0, description="Seconds after which a claimed job may be claimed again")
     step_types: list[str] = Field(default=[], description="Third-party step types, each NAME=module:Class")
 
-    # TLS for MLLP and DICOM destinations that ask for it
-    tls_ca_file: Path | None = Field(default=None, description="CA certificates that destinations are checked against")
+    # TLS for destinations that ask for it, and for a broker at amqps://
+    tls_ca_file: Path | None = Field(
+        default=None,
+        description="CA certificates that destinations and the broker are checked against. Empty: the system's",
+    )
     tls_cert_file: Path | None = Field(default=None, description="Own certificate, where the peer asks for one")
     tls_key_file: Path | None = Field(default=None, description="Key of the own certificate")
 
@@ -128,6 +143,10 @@ class Settings(BaseSettings):
     @property
     def studies(self) -> Path:
         return self.study_store or self.home / "studies"
+
+    def run_folder(self, run_id: str) -> Path:
+        """Where a run's own files are, as long as there is the run: the ledgers of its built-in receivers."""
+        return self.home / "runs" / run_id
 
     def as_environment(self) -> dict[str, str]:
         """This process's environment, changed so that a child's settings are these, however they were given."""

@@ -27,6 +27,13 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
+def tls_postgres() -> Iterator[Postgres]:
+    """One that speaks TLS, too."""
+    with running_postgres(tls=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def orthanc() -> Iterator[Orthanc]:
     """An Orthanc of the session's own; tests keep apart by run keys."""
     with running_orthanc() as server:

@@ -6,42 +6,64 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import socketio
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from app.api.destinations import Allowlist
+from app.api.access import Access, Authentication, open_paths
+from app.api.body import BodyLimits
 from app.api.gate import LOOPBACK_NAMES, Gate
 from app.api.live.sockets import Sockets
+from app.api.once import answer_replays
 from app.api.problems import MEDIA_TYPE, handle_errors
 from app.api.producers import Producers
-from app.api.routes import monitoring, orders, runs, templates
+from app.api.routes import admin, dead_letters, monitoring, orders, runs, templates
 from app.api.services import Services
 from app.api.summaries import LiveSummaries
+from app.api.tokens import Tokens
 from app.bootstrap import Bundle
+from app.domain.allowlist import Allowlist
+from app.domain.errors import InvalidInput, Problem
 from app.domain.template import Template
+from app.settings import Settings
 
 _DESCRIPTION = """
 Plays a hospital's imaging department at load. Errors are problem documents (RFC 9457); lists are pages: hand
-`next_cursor` back as `after`. Live: Socket.IO, namespace `/simulator`.
+`next_cursor` back as `after`. Live: Socket.IO, namespace `/simulator`. A POST that makes or changes something may carry
+an `Idempotency-Key`: sent again within 24 hours, it gets the first answer, and nothing happens twice.
 """
 
 
-def create_app(bundle: Bundle) -> ASGIApp:
+ROUTERS = (templates.router, runs.router, orders.router, dead_letters.router, admin.router, monitoring.router)
+
+
+def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
     """The ASGI application over these adapters; the database is migrated already.
 
     Raises:
         InvalidInput: a setting can't be used.
     """
-    allowlist = Allowlist(bundle.settings.allowed_destinations)
-    producers = Producers(bundle.settings, bundle.database)
-    sockets = Sockets(bundle.database)
+    settings = bundle.settings
+    access = Access(Tokens(settings.tokens_file) if settings.tokens_file else None)
+    services = Services(
+        bundle,
+        producers or Producers(settings, bundle.database),
+        LiveSummaries(bundle.database.feed),
+        Allowlist(settings.allowed_destinations),
+    )
+    sockets = Sockets(bundle.database, access)
+    rest = _rest(services, sockets)
+    known = Authentication(BodyLimits(sockets.application(rest)), access, open_paths(ROUTERS))
+    return _gated(known, settings)
 
+
+def _rest(services: Services, sockets: Sockets) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services.producers.look_after_runs()
         yield
         sockets.close()
-        await producers.stop()
+        await services.producers.stop()
 
     rest = FastAPI(
         title="HL7 Yeeter",
@@ -50,13 +72,27 @@ def create_app(bundle: Bundle) -> ASGIApp:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    rest.state.services = Services(bundle, producers, LiveSummaries(bundle.database.feed), allowlist)
+    rest.state.services = services
     handle_errors(rest)
-    for router in (templates.router, runs.router, orders.router, monitoring.router):
+    answer_replays(rest)
+    for router in ROUTERS:
         rest.include_router(router)
     _describe(rest)
-    hosts = LOOPBACK_NAMES | {bundle.settings.host.strip("[]").lower()}
-    return Gate(socketio.ASGIApp(sockets.server, rest), hosts)
+    return rest
+
+
+def _gated(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Only asked by its own names and those of the allowed origins, and by pages of these."""
+    origins = settings.allowed_origins
+    if settings.tokens_file is None and origins:
+        problem = "without tokens these pages could do everything"
+        raise InvalidInput(Problem("YEETER_ALLOWED_ORIGINS", problem, "set YEETER_TOKENS_FILE, too"))
+    if origins:
+        headers = ["Authorization", "Content-Type", "Idempotency-Key"]
+        exposed = ["Location", "Retry-After", "Idempotency-Replayed", "WWW-Authenticate"]
+        app = CORSMiddleware(app, origins, ["*"], headers, expose_headers=exposed)
+    any_host = open_paths(ROUTERS) if settings.tokens_file else frozenset()
+    return Gate(app, LOOPBACK_NAMES | {settings.host.strip("[]").lower()}, origins, any_host)
 
 
 def _describe(rest: FastAPI) -> None:

@@ -1,59 +1,80 @@
-"""The gate in front of everything: who may ask at all, and how much.
+"""The gate in front of everything: by which name this server may be asked, and by which web pages.
 
-There are no tokens yet, so only this machine may ask, and no web page of another origin through a browser on it: the
-Host must be a loopback name (DNS rebinding), and an Origin, where one is given, this very server (cross-site requests).
+Without tokens whoever reaches the server is its administrator, so the Host must be a loopback name: a page that made
+its own name point here (DNS rebinding) is turned away. With tokens the names of the allowed origins are good, too. The
+Origin, which browsers add, must be this very server or exactly one that is allowed.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.problems import problem_document, problem_response
+from app.domain.errors import InvalidInput, Problem
 
-MAX_BODY = 1024 * 1024  # bytes
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_TOO_LARGE = problem_document(413, f"the body is larger than {MAX_BODY} bytes")
+_SETTING = "YEETER_ALLOWED_ORIGINS"
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 
 class Gate:
-    """ASGI middleware for HTTP and websockets. ``hosts`` are the names that this server may be asked by."""
+    """ASGI middleware for HTTP and websockets."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] = LOOPBACK_NAMES) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Iterable[str] = LOOPBACK_NAMES,
+        origins: Iterable[str] = (),
+        any_host: frozenset[str] = frozenset(),
+    ) -> None:
+        """``any_host``: paths that may be asked by any name, as probes do that know an address only.
+
+        Raises:
+            InvalidInput: an origin is not one.
+        """
         self._app = app
-        self._hosts = hosts
+        self._origins = frozenset(map(check_origin, origins))
+        self._hosts = frozenset(hosts) | {_name(urlsplit(origin).netloc) for origin in self._origins}
+        self._any_host = any_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        refusal = None if scope["type"] == "lifespan" else self._refusal(scope)
+        if refusal is None:
             await self._app(scope, receive, send)
-            return
-        refusal = self._refusal(scope)
-        if scope["type"] == "websocket":
-            if refusal is None:
-                await self._app(scope, receive, send)
-            else:
-                await send({"type": "websocket.close", "code": 1008, "reason": refusal["detail"]})
-            return
-        body = None if refusal else await _read(scope, receive)
-        if refusal is None and body is not None:
-            await self._app(scope, _replayed(body, receive), send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal["detail"][:120]})
         else:
-            await problem_response(refusal or _TOO_LARGE, {"Connection": "close"})(scope, receive, send)
+            await problem_response(refusal, {"Connection": "close"})(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> dict[str, Any] | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _name(host) not in self._hosts:
-            return problem_document(403, f"this server is not {host!r}; ask it as localhost")
+        if _name(host) not in self._hosts and scope["path"] not in self._any_host:
+            cure = f"ask it as localhost, or add how you ask it to {_SETTING} of the server"
+            return problem_document(403, f"this server is not {host!r}; {cure}")
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != host:
-            return problem_document(403, f"pages of {origin} may not ask this server")
+        scheme = _HTTP_SCHEMES.get(scope["scheme"], scope["scheme"])
+        if origin is not None and origin not in self._origins and origin != f"{scheme}://{host}":
+            cure = f"add their origin to {_SETTING} of the server"
+            return problem_document(403, f"pages of {origin} may not ask this server; {cure}")
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
             return problem_document(400, "the address holds a NUL character")
         return None
+
+
+def check_origin(text: str) -> str:
+    """The origin as it is. Raises InvalidInput when it is none (RFC 6454 section 6.2: scheme, host, port; no path)."""
+    if not _ORIGIN.fullmatch(text):
+        cure = "write scheme, name and port as browsers do, e.g. https://yeeter.example:8443"
+        raise InvalidInput(Problem(_SETTING, f"{text!r} is not an origin", cure))
+    return text
 
 
 def _name(host: str) -> str | None:
@@ -61,27 +82,3 @@ def _name(host: str) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return None
-
-
-async def _read(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body; None when it is too large, or the client went away before its end."""
-    declared = Headers(scope=scope).get("content-length", "0")
-    if declared.isdecimal() and int(declared) > MAX_BODY:
-        return None
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY or message["type"] == "http.disconnect":
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay

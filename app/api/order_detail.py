@@ -104,9 +104,11 @@ def _jobs(events: list[EventView]) -> list[JobView]:
         if event.step_index is None or event.kind not in _JOB_FIELDS:
             continue
         moment, names = _JOB_FIELDS[event.kind]
-        news = {"starts": event.starts, moment: event.at} | {name: event.data[name] for name in names}
         key = (event.epoch, event.step_index)
         known = jobs.get(key) or JobView(step_index=event.step_index, epoch=event.epoch, starts=0)
+        # A worker may have started it before its producer had written that it is queued.
+        starts = max(known.starts, event.starts)
+        news = {"starts": starts, moment: event.at} | {name: event.data[name] for name in names}
         jobs[key] = known.model_copy(update=news)
     return list(jobs.values())
 

@@ -22,9 +22,11 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5  # seconds, said with 503
 _KINDS = {
     400: "malformed-request",
+    401: "not-authenticated",
     403: "refused",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     409: "conflict",
     413: "too-large",
     415: "unsupported-media-type",
@@ -118,7 +120,7 @@ def handle_errors(app: FastAPI) -> None:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's error responses of a route; those that any request may get are always among them."""
-    every = sorted({*statuses, 400, 403, 413, 422, 500, 503})
+    every = sorted({*statuses, 400, 401, 403, 408, 413, 422, 500, 503})
     return {
         status: {"model": ProblemDocument, "description": _KINDS[status].replace("-", " ").capitalize()}
         for status in every

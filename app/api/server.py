@@ -23,12 +23,12 @@ CLOSING = 5  # seconds that open connections get when the server stops
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; then the runs that this server has started are cancelled.
+    """Serve until SIGINT or SIGTERM; then this server's runs are left to other replicas, or to its next start.
 
     Raises:
         InvalidInput: the address can't be bound to, or another setting can't be used.
     """
-    listener = _bind(settings.host, settings.port)
+    listener = _bind(settings)
     with listener, bootstrap(settings) as bundle:
         _prepare(bundle)
         config = uvicorn.Config(
@@ -60,19 +60,21 @@ def _ignore(signum: int, frame: object) -> None:
     """The server has stopped already; what is left is to close in order."""
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """A socket bound to a loopback address: there are no tokens yet, so nobody else may reach it."""
+def _bind(settings: Settings) -> socket.socket:
+    """A bound socket; where no tokens are asked for only of a loopback address, so that nobody else reaches it."""
+    host, port = settings.host, settings.port
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise InvalidInput(
             Problem("YEETER_HOST", f"{host!r} is no address of this machine", "use 127.0.0.1")
         ) from error
-    if not ipaddress.ip_address(address[0]).is_loopback:
-        cure = "bind to 127.0.0.1 and reach it over an SSH tunnel or `kubectl port-forward`"
-        raise InvalidInput(
-            Problem("YEETER_HOST", f"{host} is not a loopback address, and the API has no access control yet", cure)
+    if settings.tokens_file is None and not ipaddress.ip_address(address[0]).is_loopback:
+        problem = (
+            f"{host} is not a loopback address, and without tokens everybody who reaches the API may do everything"
         )
+        cure = "make tokens with `yeeter tokens create` and set YEETER_TOKENS_FILE, or bind to 127.0.0.1"
+        raise InvalidInput(Problem("YEETER_HOST", problem, cure))
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

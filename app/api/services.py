@@ -7,10 +7,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.destinations import Allowlist
 from app.api.producers import Producers
 from app.api.summaries import LiveSummaries
 from app.bootstrap import Bundle
+from app.domain.allowlist import Allowlist
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, WithJsonSchema
 
 from app.domain.event import RecordedEvent
 from app.domain.run import OrderState, Run, RunState, StepState, Verdict
+from app.domain.template import Template
 from app.domain.work import FindingKind, TemplateRow
 from app.runs.progress import ProgressFold
 
 Item = TypeVar("Item")
+
+# Without a zone, so not what JSON Schema calls a date-time (RFC 3339 section 5.6).
+LocalTime = Annotated[
+    NaiveDatetime,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?$",
+            "description": "local time of the simulated department, without a zone",
+            "examples": ["2026-01-05T08:30:00"],
+        }
+    ),
+]
 
 
 class View(BaseModel):
@@ -43,6 +57,9 @@ class ValidationView(View):
     valid: Literal[True]
     document: dict[str, Any] = Field(description="the template with every default filled in")
     queues: list[str] = Field(description="the broker queues that its steps use")
+    retry_delays: list[list[float]] = Field(
+        description="of each step behind GENERATE_HL7: seconds between its attempts, on the rungs of the ladder"
+    )
 
 
 class StepView(View):
@@ -76,7 +93,7 @@ class RunView(View):
     template_version: int
     requested: int = Field(description="orders")
     seed: int
-    base_time: datetime = Field(description="local time of the simulated department")
+    base_time: LocalTime
     labels: dict[str, str]
     epoch: int
     created_at: datetime
@@ -236,6 +253,15 @@ class StatusView(ReadinessView):
 
 
 # --- from rows to views -----------------------------------------------------------------------------------------------
+
+
+def validation_view(template: Template, default_queue: str) -> ValidationView:
+    return ValidationView(
+        valid=True,
+        document=template.model_dump(mode="json"),
+        queues=list(template.queues(default_queue)),
+        retry_delays=[list(step.retry.policy.delays) for step in template.steps[1:]],
+    )
 
 
 def template_view(row: TemplateRow) -> TemplateView:

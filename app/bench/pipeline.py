@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.bench.processes import Measured
@@ -123,7 +123,7 @@ class _EmissionTimes:
             self.begun = recorded.at
         if recorded.event.kind == JOB_QUEUED:
             self.queued += 1
-            self.ended = recorded.at
+            self.ended = recorded.at + timedelta(seconds=recorded.event.data["publish_seconds"])
 
     @property
     def seconds(self) -> float:

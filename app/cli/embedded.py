@@ -9,24 +9,31 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from datetime import datetime
+from queue import SimpleQueue
 
 from app.bootstrap import Bundle
 from app.cli.attend import attend
 from app.cli.display import RunFigures, run_display
 from app.cli.output import note
 from app.cli.worker_processes import WorkerProcesses
-from app.domain.errors import InvalidInput, NotFound, Problem, Unavailable, YeeterError
-from app.domain.run import Run
+from app.domain.errors import Conflict, InvalidInput, NotFound, Problem, Unavailable, YeeterError
+from app.domain.run import Run, RunState
+from app.ports import Database
 from app.producer.session import run_session
+from app.runs.control import request_cancel, request_resume
 from app.runs.give_up import give_up
+from app.runs.phases import Folds
 from app.runs.preflight import require_destinations
-from app.runs.produce import request_cancel
+from app.runs.produce import Producer
+from app.runs.progress import ProgressFold
 from app.runs.start import RunRequest, add_run, prepare_run, template_of
 from app.runs.summary import SummaryFold
 from app.settings import Settings
 from app.util.logs import configure_logs
 
 IDLE_SECONDS = 5.0  # without a worker, before we say so
+LEASE_POLL = 0.4
+TELL_AFTER = 1.0  # seconds; who renews a lease does so more often
 
 
 def run_embedded(bundle: Bundle, request: RunRequest, workers: int | None, connections: int | None) -> Run:
@@ -39,7 +46,37 @@ def run_embedded(bundle: Bundle, request: RunRequest, workers: int | None, conne
         Conflict: its run key is taken.
         Unavailable: a service is away.
     """
+    interrupted = _interrupted(bundle)
     run = _add_run(bundle, request)
+    if interrupted:
+        keys = ", ".join(each.run_key for each in interrupted)
+        note(f"interrupted: {keys}; `yeeter runs resume {interrupted[0].run_key}` goes on with it", style="yellow")
+    return _work_on(bundle, run, workers, connections)
+
+
+def resume_embedded(bundle: Bundle, name: str, workers: int | None) -> Run | None:
+    """Have a run go on: in its process where that lives (then None), otherwise in this one; the run as it ended.
+
+    Raises:
+        NotFound: there is no such run.
+        Conflict: it has ended, or it is not paused and somebody runs it.
+        Unavailable: a service is away.
+    """
+    with bundle.database.transaction() as work:
+        run = work.runs.get(name)
+    if run.state.is_terminal:
+        raise Conflict(f"run {run.run_key} has ended: it is {run.state}")
+    was_paused = run.state is RunState.PAUSED
+    if was_paused:
+        run = request_resume(bundle.database, run.id)
+    if not wait_until_free(bundle.database, run.id):
+        if was_paused:
+            return None
+        raise Conflict(f"run {run.run_key} is {run.state}, and another process runs it")
+    return _work_on(bundle, run, workers, None)
+
+
+def _work_on(bundle: Bundle, run: Run, workers: int | None, connections: int | None) -> Run:
     queues = template_of(run).queues(bundle.settings.rabbitmq_order_queue)
     children = 0 if bundle.is_embedded else workers or 0
     with WorkerProcesses(children, queues, bundle.settings.worker_grace) as processes, run_display() as display:
@@ -50,6 +87,30 @@ def run_embedded(bundle: Bundle, request: RunRequest, workers: int | None, conne
         session.start(workers if bundle.is_embedded else None, connections)
         attend(session, display, processes.kill)
     return session.result()
+
+
+def wait_until_free(database: Database, run_id: str, tell_after: float = TELL_AFTER) -> bool:
+    """Wait until nobody holds the run: the lease of a process that died runs out. False: its process lives."""
+    with database.transaction() as work:
+        before = work.leases.remaining(run_id)
+    told_at = time.monotonic() + tell_after
+    while before > 0:
+        time.sleep(LEASE_POLL)
+        with database.transaction() as work:
+            remaining = work.leases.remaining(run_id)
+        if remaining > before:  # somebody renews it
+            return False
+        if time.monotonic() >= told_at:
+            note(f"waiting up to {remaining:.0f} s: the lease of the process that ran it has to run out")
+            told_at = float("inf")
+        before = remaining
+    return True
+
+
+def _interrupted(bundle: Bundle) -> list[Run]:
+    """Runs that were begun, and that nobody runs now."""
+    free = bundle.database.queries.runs_to_resume()
+    return [run for run in free if run.state is not RunState.PENDING]
 
 
 def _add_run(bundle: Bundle, request: RunRequest) -> Run:
@@ -74,7 +135,8 @@ class Session:
         self._run = run
         self._queues = queues
         self._processes = processes
-        self._fold: SummaryFold | None = None
+        self._folds = Folds(ProgressFold(run.requested))
+        self._notes: SimpleQueue[str] = SimpleQueue()
         self._end: Future[Run] = Future()
         self._cancelling = False
         self._look_for_workers_at = time.monotonic() + IDLE_SECONDS
@@ -89,6 +151,7 @@ class Session:
     def wait(self, seconds: float) -> bool:
         self._processes.report_ended()
         self._report_idle()
+        self._report_notes()
         wait_for([self._end], seconds)
         return self._end.done()
 
@@ -97,7 +160,7 @@ class Session:
         request_cancel(self._bundle.database, self._run.id)
 
     def figures(self) -> RunFigures:
-        fold = self._fold or SummaryFold()
+        fold = self._folds.summary
         return RunFigures(
             phase=self._phase(fold),
             requested=self._run.requested,
@@ -111,6 +174,8 @@ class Session:
     def _phase(self, fold: SummaryFold) -> str:
         if self._cancelling:
             return "cancelling"
+        if self._folds.state is RunState.PAUSED:
+            return "paused"
         if not fold.orders["emitted"]:
             return "starting"
         if fold.orders["emitted"] < self._run.requested:
@@ -121,20 +186,30 @@ class Session:
         try:
             self._end.set_result(run_session(self._bundle, self._run, workers, self._watch, connections))
         except BaseException as error:
-            self._give_up(str(error) if isinstance(error, YeeterError) else f"defect: {error!r}")
+            if not isinstance(error, YeeterError):
+                self._give_up(f"defect: {error!r}")
+            elif self._folds.state is RunState.PENDING and self._run.state is RunState.PENDING:
+                self._give_up(str(error))
+            else:  # what kept it from going on may be over tomorrow
+                self._notes.put(f"the run was interrupted: `yeeter runs resume {self._run.run_key}` goes on with it")
             self._end.set_exception(error)
 
-    def _watch(self, fold: SummaryFold) -> None:
-        self._fold = fold
+    def _watch(self, producer: Producer) -> None:
+        self._folds = producer.folds
+        producer.on_note = self._notes.put
 
     def _give_up(self, reason: str) -> None:
         """Nobody else will run it: it must not stay as it is. Another producer that holds it goes on."""
         with suppress(YeeterError):
             give_up(self._bundle.database, self._run.id, reason, self._bundle.settings.lease_seconds)
 
+    def _report_notes(self) -> None:
+        while not self._notes.empty():
+            note(self._notes.get(), style="yellow")
+
     def _report_idle(self) -> None:
         """Say once that jobs wait and nobody consumes them: a broker is configured, and no worker runs."""
-        if self._bundle.is_embedded or self._fold is None or time.monotonic() < self._look_for_workers_at:
+        if self._bundle.is_embedded or time.monotonic() < self._look_for_workers_at:
             return
         self._look_for_workers_at = float("inf")
         with suppress(Unavailable):  # its own log lines tell

@@ -16,4 +16,5 @@ TemplateName = Annotated[str, typer.Argument(metavar="NAME", help="Template name
 TemplateFile = Annotated[
     str, typer.Argument(metavar="FILE", help="YAML or JSON file; - for stdin.", show_default=False)
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]

@@ -8,15 +8,19 @@ import typer
 
 from app.cli.commands.bench import bench
 from app.cli.commands.database import database
+from app.cli.commands.dead_letters import dead_letters
+from app.cli.commands.destinations import destinations
 from app.cli.commands.doctor import doctor
 from app.cli.commands.events import events
 from app.cli.commands.orders import orders
 from app.cli.commands.programs import serve, worker
+from app.cli.commands.queues import queues
 from app.cli.commands.receive import receive
 from app.cli.commands.run import run
 from app.cli.commands.runs import runs
 from app.cli.commands.settings import settings
 from app.cli.commands.templates import templates
+from app.cli.commands.tokens import tokens
 from app.cli.commands.version import version
 from app.cli.exit_codes import ERROR, PASS, USAGE
 from app.cli.output import note
@@ -36,8 +40,12 @@ root.command(rich_help_panel=_SERVE)(serve)
 root.command(rich_help_panel=_SERVE)(worker)
 root.add_typer(receive, name="receive", help="Built-in receivers, honest or lying.", rich_help_panel=_SERVE)
 root.command(rich_help_panel=_KEEP)(doctor)
+root.add_typer(dead_letters, name="dead-letters", help="Jobs that were given up.", rich_help_panel=_KEEP)
+root.add_typer(queues, name="queues", help="The broker's queues.", rich_help_panel=_KEEP)
+root.add_typer(destinations, name="destinations", help="Destinations that are away.", rich_help_panel=_KEEP)
 root.add_typer(database, name="db", help="The database's schema.", rich_help_panel=_KEEP)
 root.add_typer(bench, name="bench", help="Measure Yeeter itself.", rich_help_panel=_KEEP)
+root.add_typer(tokens, name="tokens", help="Who may ask the API.", rich_help_panel=_KEEP)
 root.command(rich_help_panel=_KEEP)(settings)
 root.command(rich_help_panel=_KEEP)(version)
 

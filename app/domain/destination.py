@@ -36,6 +36,11 @@ class _Destination(BaseModel):
     def address(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def key(self) -> str:
+        """What all processes know the destination by."""
+        return f"{'dicom' if isinstance(self, DicomDestination) else 'hl7'}:{self}"
+
 
 class Hl7Destination(_Destination):
     """An HL7 v2 receiver over MLLP."""
@@ -46,6 +51,9 @@ class Hl7Destination(_Destination):
     attempts: int = Field(default=3, ge=1, le=20, description="transmissions of one message before it counts as failed")
     on_unknown: Literal["resend", "fail"] = Field(
         default="resend", description="what to do when the outcome of a transmission is unknown"
+    )
+    patience: float = Field(
+        default=600.0, ge=0, le=86_400, description="seconds to wait for a receiver that went away in mid-run"
     )
 
     @model_validator(mode="before")
@@ -69,6 +77,9 @@ class DicomDestination(_Destination):
         default="reused", description="reused: kept for up to 100 studies or 200 ms idle"
     )
     associations: int = Field(default=4, ge=1, le=64, description="parallel associations of one worker process")
+    rate: float | None = Field(
+        default=None, gt=0, le=10_000, description="most studies a second, of all workers together"
+    )
 
     @model_validator(mode="before")
     @classmethod

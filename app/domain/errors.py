@@ -5,12 +5,14 @@ YeeterError
  ├── NotFound              (exit 1, HTTP 404)
  ├── Conflict              the state does not allow it                                             (exit 1, HTTP 409)
  ├── Unavailable           a service or destination can't be reached: says which and what to do    (exit 1, HTTP 503)
- │    └── PublishFailed    messages that the broker did not confirm
+ │    ├── PublishFailed    messages that the broker did not confirm
+ │    └── SchemaMissing    a database that has to be upgraded first: waiting for it is no use
  ├── NotAnswerable         a peer that can't be asked what it has: unverifiable, not wrong
- └── StepError             a step's verdict, raised by steps and senders
-      ├── TemporaryError   the same work may succeed later
-      ├── PermanentError   the same work will never succeed
-      └── OutcomeUnknown   the peer may or may not have done it: doing it again must be harmless
+ └── StepError             how a step failed, raised by steps and senders
+      ├── TemporaryError   a verdict that may be another one later: costs an attempt
+      ├── TransportFault   nobody gave a verdict: costs no attempt, and counts against the destination
+      │    └── OutcomeUnknown   the peer may have done it: doing it again must be harmless
+      └── PermanentError   the same work will never succeed
 """
 
 from __future__ import annotations
@@ -63,6 +65,10 @@ class PublishFailed(Unavailable):
         super().__init__(text)
 
 
+class SchemaMissing(Unavailable):
+    """The database is there, and its schema is not, or is of another version of the program."""
+
+
 class NotAnswerable(YeeterError):
     """The peer keeps no record that can be asked (a plain storescp, an integration engine)."""
 
@@ -72,12 +78,23 @@ class StepError(YeeterError):
 
 
 class TemporaryError(StepError):
-    """It failed now and may succeed later: a refusal for lack of resources, an AE, a destination that is down."""
+    """The destination's verdict, which may be another one later: an AE, a status 0xCxxx, a study not yet indexed."""
+
+
+class TransportFault(StepError):
+    """No verdict: the destination is away, hung up, or has no room now.
+
+    ``misconfigured``: it answered that it will never talk to us as we are set up (association rejected permanently).
+    """
+
+    def __init__(self, text: str, *, misconfigured: bool = False) -> None:
+        self.misconfigured = misconfigured
+        super().__init__(text)
 
 
 class PermanentError(StepError):
     """It will fail every time: an AR, a data set the archive can't accept, a parameter that makes no sense."""
 
 
-class OutcomeUnknown(TemporaryError):
+class OutcomeUnknown(TransportFault):
     """The connection ended before the answer: it may have happened, so only the same identity may be sent again."""

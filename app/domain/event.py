@@ -10,9 +10,14 @@ Kinds, and what ``data`` holds:
                                                           (c_store: the seconds of each C-STORE)
     step.failed           {type, seconds, reason, ...}    with what was done before it failed
     step.cancelled        {type}
+    step.retried          {type, seconds, reason, delay_seconds, cause}   cause: verdict, transport or crash
+    step.parked           {type, for, reason}             no message is out until what it waits for has come
+    step.reopened         {type}                          its dead letter is tried again, at the next epoch
     job.queued            {queue, job, publish_seconds}   published and confirmed by the broker
     job.started           {worker, wait_seconds}
     job.finished          {queue, worker, seconds, outcome}
+    job.dead_lettered     {kind, reason}
+    order.reopened        {}                              it counts as waiting again
     order.completed       {seconds}                       since the order was begun
     order.failed          {seconds, reason}
     order.cancelled       {}
@@ -29,9 +34,14 @@ RUN_NOTE = "run.note"
 STEP_SUCCEEDED = "step.succeeded"
 STEP_FAILED = "step.failed"
 STEP_CANCELLED = "step.cancelled"
+STEP_RETRIED = "step.retried"
+STEP_PARKED = "step.parked"
+STEP_REOPENED = "step.reopened"
 JOB_QUEUED = "job.queued"
 JOB_STARTED = "job.started"
 JOB_FINISHED = "job.finished"
+JOB_DEAD_LETTERED = "job.dead_lettered"
+ORDER_REOPENED = "order.reopened"
 ORDER_COMPLETED = "order.completed"
 ORDER_FAILED = "order.failed"
 ORDER_CANCELLED = "order.cancelled"

@@ -7,9 +7,11 @@ worker claims the rows before it does anything.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from uuid import UUID
+
+from app.domain.retry import RetryPolicy
 
 JOB_TYPE = "io.yeeter.job.v1"
 INLINE_QUEUE = "inline"  # run by the producer's own process, never on the broker
@@ -25,6 +27,7 @@ class SlipEntry:
     queue: str
     parameters: dict[str, Any]
     timeout: float  # seconds
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,9 @@ class Job:
         return self.slip[:count]
 
     def continued_at(self, position: int) -> Job:
-        """The job for the rest of the slip from ``position`` on (0 < position < len(slip))."""
+        """The job for the slip from ``position`` on (0 <= position < len(slip)); at 0 it is this one again."""
         slip = self.slip[position:]
-        return Job(
-            id=job_id(self.run_id, self.order_number, slip[0].index, self.epoch),
-            run_id=self.run_id,
-            run_key=self.run_key,
-            order_number=self.order_number,
-            epoch=self.epoch,
-            slip=slip,
-            patient_context=self.patient_context,
-            order_context=self.order_context,
-            dicom=self.dicom,
-            template=self.template,
-        )
+        return replace(self, id=job_id(self.run_id, self.order_number, slip[0].index, self.epoch), slip=slip)
 
 
 def job_id(run_id: str, order_number: int, step_index: int, epoch: int) -> str:
@@ -95,6 +87,7 @@ def encode_job(job: Job, source: str = "/yeeter") -> bytes:
                     "queue": entry.queue,
                     "parameters": entry.parameters,
                     "timeout": entry.timeout,
+                    "retry": asdict(entry.retry),
                 }
                 for entry in job.slip
             ],
@@ -118,7 +111,7 @@ def decode_job(body: bytes) -> Job:
         if document["specversion"] != "1.0" or document["type"] != JOB_TYPE:
             raise ValueError(f"not a {JOB_TYPE}: {document['type']!r}")
         data = document["data"]
-        slip = tuple(SlipEntry(**entry) for entry in data.pop("routing_slip"))
+        slip = tuple(_slip_entry(entry) for entry in data.pop("routing_slip"))
         if not slip:
             raise ValueError("the routing slip is empty")
         job = Job(id=document["id"], slip=slip, **data)
@@ -126,6 +119,18 @@ def decode_job(body: bytes) -> Job:
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a job message: {error!r}") from error
     return job
+
+
+def _slip_entry(document: dict[str, Any]) -> SlipEntry:
+    entry = SlipEntry(**document | {"retry": RetryPolicy(**document.get("retry", {}))})
+    texts, numbers = (entry.type, entry.queue), (entry.timeout, *document.get("retry", {}).values())
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int | float) for number in numbers)
+        and isinstance(entry.parameters, dict)
+    ):
+        raise ValueError(f"an entry of the routing slip is not what it should be: {document!r:.200}")
+    return entry
 
 
 def _check_key(job: Job) -> None:

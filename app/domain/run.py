@@ -44,7 +44,7 @@ TRANSITIONS: dict[RunState, frozenset[RunState]] = {
         {RunState.COMPLETED, RunState.COMPLETED_WITH_ERRORS, RunState.FAILED, RunState.CANCELLING}
     ),
     RunState.COMPLETED: frozenset(),
-    # An admin's retry of dead letters reopens a run that ended with errors.
+    # A retry of dead letters reopens a run that ended with errors.
     RunState.COMPLETED_WITH_ERRORS: frozenset({RunState.WAITING_ON_WORKERS}),
     RunState.FAILED: frozenset({RunState.WAITING_ON_WORKERS}),
     RunState.CANCELLED: frozenset(),
@@ -72,11 +72,15 @@ class OrderState(StrEnum):
 
 
 class StepState(StrEnum):
-    """PENDING behind an earlier step, READY when its job may be claimed, RUNNING under a fence, then terminal."""
+    """PENDING behind an earlier step, READY when its job may be claimed, RUNNING under a fence, then terminal.
+
+    PARKED: its job waits without a message, for the end of a pause or for a destination that is away.
+    """
 
     PENDING = "PENDING"
     READY = "READY"
     RUNNING = "RUNNING"
+    PARKED = "PARKED"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"

@@ -18,6 +18,7 @@ from app.domain.identity import MAX_ORDERS
 from app.domain.job import INLINE_QUEUE
 from app.domain.order import Modality, Pixels
 from app.domain.procedures import BODY_PARTS, procedures_of
+from app.domain.retry import RetryPolicy
 from app.domain.threshold import parse_threshold
 
 DEFAULT_QUEUE = "default"  # stands for the server's own order queue (RABBITMQ_ORDER_QUEUE)
@@ -33,12 +34,22 @@ class Model(BaseModel):
 
 
 class Retry(Model):
-    """How often a step is tried again after a verdict that may change."""
+    """How often a step is tried again after a verdict that may change, and how long it waits for one.
 
-    max_attempts: int = Field(default=3, ge=1, le=20)
+    Delays are rounded up to the rungs of :mod:`app.domain.retry`.
+    """
+
+    max_attempts: int = Field(default=3, ge=1, le=20, description="verdicts before the job is dead")
     first_delay: float = Field(default=1.0, ge=0, le=600, description="seconds")
     factor: float = Field(default=2.0, ge=1, le=10)
     cap: float = Field(default=600.0, ge=0, le=600, description="seconds")
+    patience: float = Field(
+        default=3600.0, ge=0, le=86_400, description="seconds to wait for a destination that gives no verdict"
+    )
+
+    @property
+    def policy(self) -> RetryPolicy:
+        return RetryPolicy(self.max_attempts, self.first_delay, self.factor, self.cap, self.patience)
 
 
 class Step(Model):
@@ -161,6 +172,9 @@ class Template(Model):
     hl7: Hl7 = Field(default_factory=Hl7)
     destinations: Destinations = Field(default_factory=Destinations)
     thresholds: tuple[str, ...] = Field(default=(), max_length=100)
+    time_limit: float | None = Field(
+        default=None, gt=0, le=604_800, description="seconds until a run that has not ended is cancelled and FAILED"
+    )
     steps: tuple[Step, ...] = Field(min_length=1, max_length=50)
 
     @field_validator("thresholds")

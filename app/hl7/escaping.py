@@ -37,7 +37,7 @@ class Delimiters:
         """The delimiters of a message that begins with ``header``; those that MSH-2 leaves out are the usual ones.
 
         Raises:
-            ValueError: no MSH segment with a field separator.
+            ValueError: no MSH segment with a field separator, or a letter, digit or space that is to be a delimiter.
         """
         if not header.startswith("MSH") or len(header) < 5 or header[3].isalnum() or header[3].isspace():
             raise ValueError("the message does not begin with an MSH segment")
@@ -46,6 +46,8 @@ class Delimiters:
         field = header[3]
         declared = header[4:].split(field, 1)[0]
         characters = [declared[i] if i < len(declared) else usual for i, usual in enumerate("^~\\&")]
+        if any(character.isalnum() or character.isspace() for character in characters):
+            raise ValueError(f"MSH-2 is {declared[:4]!r}, which can't be told from text")
         return cls(field, *characters)
 
     @property

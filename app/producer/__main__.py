@@ -1,66 +1,63 @@
-"""``python -m app.producer RUN_ID``: run one run that is in the database."""
+"""``python -m app.producer RUN_ID``: run one run that is in the database.
+
+SIGTERM and SIGINT have it leave the run to the next producer: nothing new is begun, the lease is released, and the run
+stays as it is. (Whoever wants it to end cancels it.)
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-import time
 
 import structlog
 
 from app.bootstrap import bootstrap
 from app.domain.errors import Conflict, Unavailable, YeeterError
-from app.ports import Database
 from app.producer.session import run_session
-from app.runs.produce import request_cancel
+from app.runs.exits import ProducerExit
+from app.runs.lease import HandedOver
 from app.settings import load_settings
 from app.util.logs import configure_logs
 
 log = structlog.get_logger()
 
-RETRY = 1.0  # seconds, when the database is away
 
-
-def main(run_id: str) -> int:
+def main(run_id: str) -> ProducerExit:
     settings = load_settings()
     configure_logs(settings.log_level, settings.log_format)
+    leaving = _leave_on_signal()
     with bootstrap(settings) as bundle:
-        with bundle.database.transaction() as work:
-            run = work.runs.get(run_id)
-        _cancel_on_signal(bundle.database, run_id)
         try:
-            ended = run_session(bundle, run)
+            with bundle.database.transaction() as work:
+                run = work.runs.get(run_id)
+            ended = run_session(bundle, run, leaving=leaving)
+        except HandedOver:
+            log.info("the run was left to the next producer", run_id=run_id)
+            return ProducerExit.HANDED_OVER
+        except Conflict as error:
+            log.warning("the run is another producer's, or has ended", run_id=run_id, reason=str(error))
+            return ProducerExit.OVERTAKEN
+        except Unavailable as error:
+            log.warning("the run can't go on now", run_id=run_id, reason=str(error))
+            return ProducerExit.UNAVAILABLE
         except YeeterError as error:
             log.error("the run could not go on", run_id=run_id, reason=str(error))
-            return 1
+            return ProducerExit.FAILED
         log.info("run ended", run_id=run_id, run_key=ended.run_key, state=ended.state.value, reason=ended.reason)
-    return 0
+    return ProducerExit.ENDED
 
 
-def _cancel_on_signal(database: Database, run_id: str) -> None:
-    """SIGTERM and SIGINT cancel the run.
+def _leave_on_signal() -> threading.Event:
+    """An event that the signals set.
 
-    A handler runs between any two instructions of the main thread, which may be in the middle of a transaction: the
-    handler only tells a thread, which then waits for its turn.
+    The main thread only asks whether it is set, which takes no lock: the handler runs between any two of its
+    instructions, and could find one taken.
     """
-    told = threading.Event()
+    leaving = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-
-    def cancel() -> None:
-        told.wait()
-        while True:
-            try:
-                request_cancel(database, run_id)
-                return
-            except Conflict:  # it has ended by itself
-                return
-            except Unavailable as error:
-                log.warning("the cancel waits for the database", run_id=run_id, reason=str(error))
-                time.sleep(RETRY)
-
-    threading.Thread(target=cancel, name="cancel", daemon=True).start()
+        signal.signal(number, lambda *_: leaving.set())
+    return leaving
 
 
 if __name__ == "__main__":

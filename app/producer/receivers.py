@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -16,11 +17,17 @@ STOP_SECONDS = 5.0
 
 
 class BuiltInReceiver:
-    """A context manager around ``python -m app.receivers``; it ends with us, however we end (its stdin closes)."""
+    """A context manager around ``python -m app.receivers``; it ends with us, however we end (its stdin closes).
 
-    def __init__(self, kind: Literal["mllp", "dicom"]) -> None:
+    ``ledger``: the file in which what it has outlives it; the next receiver that gets this file goes on from there.
+    """
+
+    def __init__(self, kind: Literal["mllp", "dicom"], ledger: Path | None = None) -> None:
         self._kind = kind
         command = [sys.executable, "-m", "app.receivers", kind, "--host", "127.0.0.1", "--port", "0", "--until-eof"]
+        if ledger is not None:
+            ledger.parent.mkdir(parents=True, exist_ok=True)
+            command += ["--ledger", str(ledger)]
         # A process group of its own: Ctrl-C is for the run, which still needs its receivers while it drains.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True

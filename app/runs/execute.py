@@ -1,128 +1,201 @@
-"""Running one claimed job: its steps back to back, and what follows from how they ended."""
+"""Running one claimed job: its steps back to back, in this thread."""
 
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import structlog
+from pydantic import ValidationError
 
 from app.domain.destination import DicomDestination
-from app.domain.errors import StepError, YeeterError
+from app.domain.errors import PermanentError, TemporaryError
 from app.domain.job import Job, SlipEntry
 from app.domain.order import Order
-from app.domain.run import OrderState, StepState
-from app.domain.work import Claim, JobFinish, OutboxEntry, StepOutcome
-from app.ports import Step, StepContext, StepResult
+from app.domain.run import StepState
+from app.domain.work import Claim, Death, DestinationReport, JobFinish, StepOutcome
+from app.ports import Step, StepContext, StepResult, StepSource
+from app.runs.consequences import report_on, text_of, what_follows
+from app.runs.endings import Endings, Failure, Progress, head_position
 
 log = structlog.get_logger()
 
+RATED = "SEND_DICOM"  # the step that a destination's rate is about: one study each
 
+Permission = Callable[[DicomDestination, Callable[[], bool]], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class JobRunner:
-    """Runs the steps of a claimed job. Thread-safe: it keeps nothing."""
+    """What it takes to run jobs. ``permission`` waits for a destination's rate; False when it is over before that."""
 
-    def __init__(self, step: Callable[[str], Step], worker: str, is_cancelled: Callable[[str], bool]) -> None:
-        self._step = step
-        self._worker = worker
-        self._is_cancelled = is_cancelled
+    steps: StepSource
+    worker: str
+    is_cancelled: Callable[[str], bool]
+    permission: Permission
 
-    def run(self, job: Job, claim: Claim) -> JobFinish:
-        """Never raises: every outcome, a defect included, becomes the job's finish."""
-        begun = time.monotonic()
-        first = next(i for i, entry in enumerate(job.slip) if entry.index == claim.head)
-        last = len(job.own_steps)
-        outcomes: list[StepOutcome] = []
-        stored = 0
-        for position in range(first, last):
-            if claim.refusal == "cancelled" or self._is_cancelled(job.run_id):
-                return self._ended(job, claim, begun, outcomes, position, OrderState.CANCELLED, stored)
-            outcome, result = self._run_step(job, job.slip[position])
-            outcomes.append(outcome)
-            stored += result.instances_stored
-            if outcome.state is StepState.FAILED and self._is_cancelled(job.run_id):
-                return self._ended(job, claim, begun, outcomes[:-1], position, OrderState.CANCELLED, stored)
-            if outcome.state is StepState.FAILED:
-                reason = f"{outcome.type}: {outcome.error}"
-                return self._ended(job, claim, begun, outcomes, position + 1, OrderState.FAILED, stored, reason)
-            if result.wait_seconds and position + 1 < len(job.slip):
-                following = OutboxEntry(job.continued_at(position + 1), result.wait_seconds)
-                return self._finish(job, claim, begun, outcomes, stored, following=following)
-        if last < len(job.slip):
-            return self._finish(job, claim, begun, outcomes, stored, following=OutboxEntry(job.continued_at(last)))
-        return self._finish(job, claim, begun, outcomes, stored, order_state=OrderState.COMPLETED)
+    def begin(self, job: Job, claim: Claim) -> JobRun:
+        return JobRun(self, job, claim)
 
-    def _run_step(self, job: Job, entry: SlipEntry) -> tuple[StepOutcome, StepResult]:
+
+@dataclass(frozen=True, slots=True)
+class _StepUnderWay:
+    position: int
+    progress: Progress
+    deadline: float  # time.monotonic() seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """How a step ended."""
+
+    seconds: float
+    result: StepResult = field(default_factory=StepResult)
+    error: BaseException | None = None
+
+
+class JobRun:
+    """One claimed job on its way through its steps.
+
+    A hand runs it. A step that ignores its time limit may never return, so another thread may end the job in the hand's
+    place. Who calls :meth:`settle` first decides how it ended; what the other one has counts for nothing.
+    """
+
+    def __init__(self, runner: JobRunner, job: Job, claim: Claim) -> None:
+        self._runner = runner
+        self._job = job
+        self._claim = claim
+        self._first = head_position(job, claim)
+        self._endings = Endings(job, claim, runner.worker)
+        self._under_way: _StepUnderWay | None = None
+        self._settled = threading.Lock()  # held once and for all
+
+    def settle(self) -> bool:
+        """Whether the caller is the first one."""
+        return self._settled.acquire(blocking=False)
+
+    def run(self) -> JobFinish | None:
+        """How it ended, whatever its steps raised; None when the worker stops before a step, and nothing is lost."""
+        progress = Progress()
+        own = self._job.own_steps
+        for position in range(self._first, len(own)):
+            if self._is_cancelled():
+                return self._endings.cancelled(progress, position)
+            attempt = self._attempt(position, progress)
+            if attempt is None:
+                return self._endings.cancelled(progress, position) if self._is_cancelled() else None
+            progress = replace(progress, report=self._report(own[position], attempt) or progress.report)
+            if attempt.error is not None:
+                if self._is_cancelled():  # it may have given up because of that
+                    return self._endings.cancelled(progress, position)
+                return self._failed(position, progress, attempt.error, attempt.seconds)
+            progress = _with_success(progress, own[position], attempt)
+            if attempt.result.wait_seconds and position + 1 < len(self._job.slip):
+                return self._endings.continued(progress, position + 1, attempt.result.wait_seconds)
+        if len(own) < len(self._job.slip):
+            return self._endings.continued(progress, len(own))
+        return self._endings.completed(progress)
+
+    def overdue(self, grace: float) -> JobFinish | None:
+        """The job's end when its present step has outlasted its time limit by ``grace`` seconds."""
+        step = self._under_way
+        if step is None or time.monotonic() < step.deadline + grace:
+            return None
+        limit = self._job.slip[step.position].timeout
+        return self._failed(step.position, step.progress, DidNotEnd(limit), limit + grace)
+
+    def _attempt(self, position: int, progress: Progress) -> _Attempt | None:
+        """Run a step; None when the worker stops, or the run is cancelled, while the step waits for its turn."""
+        entry = self._job.slip[position]
         begun = time.monotonic()
         try:
-            result = self._step(entry.type).run(self._context(job, entry, begun))
+            step = self._step(entry.type)
+            order, dicom = self._contents()
+            if entry.type == RATED and not self._runner.permission(dicom, self._is_cancelled):
+                return None
+            begun = time.monotonic()  # waiting for its turn is no part of the step
+            self._under_way = _StepUnderWay(position, progress, begun + entry.timeout)
+            result = step.run(self._context(position, order, dicom, begun + entry.timeout))
             json.dumps(result.data)  # what can't be written would fail the jobs of the whole group
-        except (YeeterError, KeyError) as error:
-            text = f"this worker has no step type {error}" if isinstance(error, KeyError) else str(error)
-            return _failed(entry, begun, text, type(error).__name__), StepResult()
-        except Exception as error:
-            log.exception("a step raised what it should not", job=job.id, step=entry.type)
-            return _failed(entry, begun, f"defect in {entry.type}: {error!r}", type(error).__name__), StepResult()
-        seconds = time.monotonic() - begun
-        return StepOutcome(entry.index, entry.type, StepState.SUCCEEDED, seconds, result.data), result
+        except (Exception, SystemExit) as error:  # a step that calls exit() is no reason for the worker to end
+            return _Attempt(time.monotonic() - begun, error=error)
+        finally:
+            self._under_way = None
+        return _Attempt(time.monotonic() - begun, result)
 
-    def _context(self, job: Job, entry: SlipEntry, begun: float) -> StepContext:
+    def _step(self, type_: str) -> Step:
         try:
-            order = Order.from_context(job.patient_context, job.order_context)
-            dicom = DicomDestination.model_validate(job.dicom)
+            return self._runner.steps.step(type_)
+        except KeyError as error:  # another worker of the queue may have it
+            cure = "give all workers of a queue the same YEETER_STEP_TYPES"
+            raise TemporaryError(f"this worker has no step type {type_!r} ({cure})") from error
+
+    def _contents(self) -> tuple[Order, DicomDestination]:
+        try:
+            order = Order.from_context(self._job.patient_context, self._job.order_context)
+            return order, DicomDestination.model_validate(self._job.dicom)
         except (KeyError, TypeError, ValueError) as error:
-            raise StepError(f"the job message does not hold a whole order: {error!r}") from error
+            raise PermanentError(f"the job message does not hold a whole order: {error!r}") from error
 
-        def is_cancelled() -> bool:
-            return self._is_cancelled(job.run_id)
-
-        return StepContext(job.run_id, order, entry.parameters, dicom, begun + entry.timeout, is_cancelled)
-
-    def _ended(
-        self,
-        job: Job,
-        claim: Claim,
-        begun: float,
-        outcomes: list[StepOutcome],
-        position: int,
-        state: OrderState,
-        stored: int,
-        reason: str = "",
-    ) -> JobFinish:
-        """The order ends here: the steps that are left, on other queues too, are cancelled."""
-        left = [StepOutcome(entry.index, entry.type, StepState.CANCELLED, 0.0) for entry in job.slip[position:]]
-        reason = reason or "the run was cancelled"
-        return self._finish(job, claim, begun, outcomes + left, stored, order_state=state, reason=reason)
-
-    def _finish(
-        self,
-        job: Job,
-        claim: Claim,
-        begun: float,
-        outcomes: list[StepOutcome],
-        stored: int,
-        following: OutboxEntry | None = None,
-        order_state: OrderState | None = None,
-        reason: str = "",
-    ) -> JobFinish:
-        return JobFinish(
-            run_id=job.run_id,
-            order_number=job.order_number,
-            epoch=job.epoch,
-            head=claim.head,
-            fence=claim.fence,
-            starts=claim.starts,
-            queue=job.queue,
-            worker=self._worker,
-            seconds=time.monotonic() - begun,
-            steps=tuple(outcomes),
-            following=following,
-            order_state=order_state,
-            reason=reason,
-            instances_stored=stored,
+    def _context(self, position: int, order: Order, dicom: DicomDestination, deadline: float) -> StepContext:
+        return StepContext(
+            self._job.run_id,
+            order,
+            self._job.slip[position].parameters,
+            dicom,
+            deadline,
+            self._is_cancelled,
+            earlier_unknown=self._was_begun_before(position),
         )
 
+    def _was_begun_before(self, position: int) -> bool:
+        """Whether an earlier start may have done part of this step, or all of it."""
+        claim = self._claim
+        of_this_step = position == self._first and (claim.attempts > 0 or claim.waited_seconds > 0)
+        return of_this_step or claim.lost_starts > 0 or claim.crashes > 0 or self._job.epoch > 0
 
-def _failed(entry: SlipEntry, begun: float, text: str, kind: str) -> StepOutcome:
-    seconds = time.monotonic() - begun
-    return StepOutcome(entry.index, entry.type, StepState.FAILED, seconds, {"error": kind}, error=text)
+    def _is_cancelled(self) -> bool:
+        """Also when the job has been ended in our place: nothing more is to be done for it."""
+        if self._claim.refusal == "cancelled" or self._settled.locked():
+            return True
+        return self._runner.is_cancelled(self._job.run_id)
+
+    def _report(self, entry: SlipEntry, attempt: _Attempt) -> DestinationReport | None:
+        key = destination_of(self._job, self._runner.steps) if self._runner.steps.uses_archive(entry.type) else ""
+        return report_on(key, attempt.error, is_probe=self._claim.is_probe) if key else None
+
+    def _failed(self, position: int, progress: Progress, error: BaseException, seconds: float) -> JobFinish:
+        entry, claim = self._job.slip[position], self._claim
+        is_head = position == self._first
+        attempts, waited = (claim.attempts, claim.waited_seconds) if is_head else (0, 0.0)
+        follows = what_follows(error, entry.retry, attempts, waited)
+        if isinstance(follows, Death):
+            log.error("job is dead", job=self._job.id, step=entry.type, kind=follows.kind, reason=follows.reason)
+        failure = Failure(text_of(error), type(error).__name__, seconds)
+        return self._endings.failed(progress, position, failure, follows)
+
+
+class DidNotEnd(TemporaryError):
+    """A step that ignored its time limit."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(f"did not end within {limit:g} s, and was left behind")
+
+
+def destination_of(job: Job, steps: StepSource) -> str:
+    """The key of the destination that this job's own steps talk to; empty when none does, or it says none."""
+    if not any(steps.uses_archive(entry.type) for entry in job.own_steps):
+        return ""
+    try:
+        return DicomDestination.model_validate(job.dicom).key
+    except ValidationError:
+        return ""
+
+
+def _with_success(progress: Progress, entry: SlipEntry, attempt: _Attempt) -> Progress:
+    outcome = StepOutcome(entry.index, entry.type, StepState.SUCCEEDED, attempt.seconds, attempt.result.data)
+    stored = progress.stored + attempt.result.instances_stored
+    return replace(progress, outcomes=(*progress.outcomes, outcome), stored=stored)

@@ -24,8 +24,16 @@ SETTLING = 0.02  # seconds between two looks at events that another transaction 
 class FeedFollower:
     """Hands every event of a run to ``apply``, in order, each once."""
 
-    def __init__(self, feed: EventFeed, run_id: str, apply: Callable[[RecordedEvent], None]) -> None:
+    def __init__(
+        self,
+        feed: EventFeed,
+        run_id: str,
+        apply: Callable[[RecordedEvent], None],
+        is_worth_waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``is_worth_waiting`` raises what ends the waiting for a database that is away."""
         self._feed = feed
+        self._is_worth_waiting = is_worth_waiting
         self._run_id = run_id
         self._apply = apply
         self._cursor: str | None = None
@@ -51,7 +59,7 @@ class FeedFollower:
             RuntimeError: as ``check`` does.
         """
         self.check()
-        while patiently(self._is_held_back):
+        while patiently(self._is_held_back, self._is_worth_waiting):
             time.sleep(SETTLING)
 
     def _is_held_back(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 from app.dicom.estimate import estimate_bytes
 from app.domain.destination import Hl7Destination
 from app.domain.errors import InvalidInput, Problem, Unavailable
@@ -11,6 +9,7 @@ from app.domain.planning import OrderPlanner
 from app.domain.run import Run
 from app.domain.template import Template, step_queue
 from app.ports import ArchiveQuery, StudyStore
+from app.util.addresses import Resolve, connect, resolve
 
 SAMPLE = 50  # orders whose studies are taken for the average
 IN_WORK = 64  # studies that are in the store at a time while the steps of an order share a queue
@@ -29,12 +28,12 @@ def require_destinations(template: Template, has_receivers: bool) -> None:
         raise InvalidInput(*(Problem(f"destinations.{name}", "no destination", cure) for name in missing))
 
 
-def check_destinations(template: Template, archive: ArchiveQuery) -> list[str]:
+def check_destinations(template: Template, archive: ArchiveQuery, resolve: Resolve = resolve) -> list[str]:
     """One line for each destination that can't be reached, saying what to do; empty when all is well."""
     problems = []
     destinations = template.destinations
     if destinations.hl7 is not None:
-        problems += check_hl7(destinations.hl7)
+        problems += check_hl7(destinations.hl7, resolve)
     if destinations.dicom is not None and any(step.type == "SEND_DICOM" for step in template.steps):
         try:
             archive.echo(destinations.dicom)
@@ -43,13 +42,13 @@ def check_destinations(template: Template, archive: ArchiveQuery) -> list[str]:
     return problems
 
 
-def check_hl7(destination: Hl7Destination) -> list[str]:
+def check_hl7(destination: Hl7Destination, resolve: Resolve = resolve) -> list[str]:
     """As above, for the order receiver alone: whether it takes connections."""
     try:
-        with socket.create_connection((destination.host, destination.port), destination.connect_timeout):
+        with connect(destination.host, destination.port, destination.connect_timeout, resolve):
             return []
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         return [f"HL7 destination {destination} can't be reached: {reason}; start it, or correct the address"]
 
 

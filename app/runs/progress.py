@@ -12,8 +12,9 @@ from app.domain.event import Event
 class ProgressFold:
     """Folds events one by one, each exactly once and in the feed's order.
 
-    The feed has a job's events in the order of their causes (queued, started, finished, then the order's end), so what
-    an order's job is doing is kept under its number: None while it waits in the queue, or the worker that runs it.
+    What an order's job is doing is kept under its number: None while it waits in the queue, or the worker that runs it.
+    The feed has a job's events in the order of their causes, but for one: a worker may have started a job, or parked
+    it, before its producer has written that the broker has it.
     """
 
     requested: int
@@ -28,6 +29,7 @@ class ProgressFold:
     _finished: int = 0  # jobs
     _seconds: float = 0.0  # that those jobs took
     _jobs: dict[int, str | None] = field(default_factory=dict)
+    _overtaken: set[tuple[int, int | None, int, int]] = field(default_factory=set)  # "queued" events still to come
 
     def apply(self, event: Event) -> None:
         number = event.order_number
@@ -36,21 +38,41 @@ class ProgressFold:
         match event.kind:
             case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
                 self._step(event)
+            case kinds.JOB_QUEUED | kinds.JOB_STARTED | kinds.JOB_FINISHED | kinds.STEP_PARKED:
+                self._job(number, event)
+            case kinds.ORDER_REOPENED:
+                self.failed -= 1
+            case kinds.ORDER_COMPLETED:
+                self.completed += 1
+            case kinds.ORDER_FAILED:
+                self.failed += 1
+                self._jobs.pop(number, None)  # its queue was purged
+            case kinds.ORDER_CANCELLED:
+                self.cancelled += 1
+                self._jobs.pop(number, None)
+
+    def _job(self, number: int, event: Event) -> None:
+        match event.kind:
             case kinds.JOB_QUEUED:
-                self._jobs[number] = None
+                key = (number, event.step_index, event.epoch, event.starts)
+                if key in self._overtaken:
+                    self._overtaken.remove(key)
+                else:
+                    self._jobs[number] = None
             case kinds.JOB_STARTED:
+                self._expect_queued(number, event, event.starts - 1)
                 self._jobs[number] = event.data["worker"]
             case kinds.JOB_FINISHED:
                 self._jobs.pop(number, None)
                 self._finished += 1
                 self._seconds += event.data["seconds"]
-            case kinds.ORDER_COMPLETED:
-                self.completed += 1
-            case kinds.ORDER_FAILED:
-                self.failed += 1
-            case kinds.ORDER_CANCELLED:
-                self.cancelled += 1
+            case kinds.STEP_PARKED:
+                self._expect_queued(number, event, event.starts)
                 self._jobs.pop(number, None)
+
+    def _expect_queued(self, number: int, event: Event, starts: int) -> None:
+        if number not in self._jobs:
+            self._overtaken.add((number, event.step_index, event.epoch, starts))
 
     def _step(self, event: Event) -> None:
         data = event.data

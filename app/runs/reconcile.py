@@ -10,6 +10,7 @@ from typing import Any
 
 from app.domain.destination import DicomDestination, Hl7Destination
 from app.domain.errors import NotAnswerable, Unavailable
+from app.domain.run import Run
 from app.domain.work import Finding
 from app.ports import ArchiveQuery, OrderLedger, RunQueries
 from app.runs.compare import RunOrders, compare_messages, compare_studies
@@ -55,22 +56,24 @@ class Witnesses:
 
 
 def reconcile(
-    queries: RunQueries, run_id: str, run_key: str, requested: int, witnesses: Witnesses, within: float
+    queries: RunQueries, run: Run, witnesses: Witnesses, within: float, go_on: Callable[[], None] = lambda: None
 ) -> Reconciliation:
     """Compare every completed order with what the witnesses have.
 
-    An archive that indexes late is asked again until nothing is missing or ``within`` seconds are over.
+    An archive that indexes late is asked again until nothing is missing or ``within`` seconds are over. ``go_on`` is
+    called before each further question, and raises what ends the asking.
     """
-    orders = RunOrders(queries, run_id, run_key, requested)
+    orders = RunOrders(queries, run.id, run.run_key, run.requested)
     result = Reconciliation(expected=sum(1 for _ in orders.completed()))
     methods = []
     if witnesses.dicom is not None:
         dicom = witnesses.dicom
         findings = _ask(
-            lambda: compare_studies(orders, witnesses.archive.studies(dicom, run_key, requested)),
+            lambda: compare_studies(orders, witnesses.archive.studies(dicom, run.run_key, run.requested)),
             f"archive {dicom}",
             within,
             result.notes,
+            go_on,
         )
         if findings is not None:
             methods.append("c-find")
@@ -79,10 +82,11 @@ def reconcile(
     if witnesses.hl7 is not None:
         hl7 = witnesses.hl7
         findings = _ask(
-            lambda: compare_messages(orders, witnesses.ledger.received(hl7, run_key)),
+            lambda: compare_messages(orders, witnesses.ledger.received(hl7, run.run_key)),
             f"order receiver {hl7}",
             0.0,
             result.notes,
+            go_on,
         )
         if findings is not None:
             methods.append("ledger")
@@ -103,7 +107,9 @@ def _count(result: Reconciliation, asked: bool) -> None:
         result.unverifiable = result.expected
 
 
-def _ask(question: Callable[[], list[Finding]], whom: str, within: float, notes: list[str]) -> list[Finding] | None:
+def _ask(
+    question: Callable[[], list[Finding]], whom: str, within: float, notes: list[str], go_on: Callable[[], None]
+) -> list[Finding] | None:
     """The findings once nothing is missing, or the last ones when the time is over; None when there was no answer."""
     until = time.monotonic() + within
     findings, trouble = None, ""
@@ -120,6 +126,7 @@ def _ask(question: Callable[[], list[Finding]], whom: str, within: float, notes:
                 return findings
         if time.monotonic() + _PAUSE > until:
             break
+        go_on()
         time.sleep(_PAUSE)
     if findings is None:
         notes.append(trouble)

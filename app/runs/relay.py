@@ -1,7 +1,8 @@
 """The relay: publishes what the outbox holds. Back-pressure is here, and only here.
 
-Rows first, then publish, then forget: an entry is removed only after the broker has confirmed its message, in the
-transaction that locked it. A relay that dies in between publishes the message again, which does no harm.
+Rows first, then publish, then forget: an entry is removed only after the broker has confirmed its message. No
+transaction is open while the broker is waited for. A relay that dies in between publishes the message again, which does
+no harm; it alone takes this run's entries, as the lease is one producer's.
 """
 
 from __future__ import annotations
@@ -9,44 +10,65 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
 from app.domain.errors import PublishFailed, Unavailable
 from app.domain.job import INLINE_QUEUE
+from app.domain.run import RunState
 from app.domain.work import OutboxMessage
-from app.ports import Broker, Database, Message
+from app.ports import Broker, Message, UnitOfWork
+from app.runs.lease import Lease, LeaseLost
+from app.runs.notes import Notes
 from app.util.threads import WatchedThread
 
 log = structlog.get_logger()
 
 GROUP = 500
 IDLE = 0.02  # seconds between two looks at an empty outbox
+COUNT_EVERY = 0.25  # seconds between two counts of what is published, when there is no room
 RETRY = 1.0  # seconds after a broker or database that could not be reached
+_TOPIC = "broker"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """Messages that the broker has, and whose entries are to be removed."""
+
+    messages: list[OutboxMessage]
+    seconds: float
+
+
+def as_written(message: OutboxMessage) -> bytes:
+    """The body as it stands in the outbox."""
+    return message.body.encode()
 
 
 class Relay:
-    """A thread that publishes one run's jobs while fewer than ``mark`` of them are published and unfinished."""
+    """A thread that publishes one run's jobs while fewer than ``mark`` of them are with the broker or a worker."""
 
     def __init__(
         self,
-        run_id: str,
-        database: Database,
+        lease: Lease,
         broker: Broker,
         inline: Broker,
         mark: int,
-        published: int,
-        finished: Callable[[], int],
+        notes: Notes,
+        body: Callable[[OutboxMessage], bytes] = as_written,
     ) -> None:
-        self._run_id = run_id
-        self._database = database
+        """``body``: what a message says, where that is no longer what was written."""
+        self._lease = lease
         self._broker = broker
         self._inline = inline
         self._mark = mark
-        self._published = published
-        self._finished = finished
+        self._notes = notes
+        self._body = body
+        self._room = 0
+        self._count_at = 0.0
+        self._unrecorded: Confirmed | None = None
         self._stopping = threading.Event()
-        self._thread = WatchedThread(self._loop, f"relay-{run_id[:8]}")
+        self._thread = WatchedThread(self._loop, f"relay-{lease.run_id[:8]}")
         self.trouble = ""  # why nothing is being published, for people
 
     def start(self) -> None:
@@ -65,41 +87,67 @@ class Relay:
         while not self._stopping.wait(pause):
             try:
                 pause = 0.0 if self._publish_some() else IDLE
-                self.trouble = ""
+            except LeaseLost:
+                return  # whoever waits for the run's end sees it, too
             except Unavailable as error:
                 if str(error) != self.trouble:
-                    log.warning("jobs can't be published", run_id=self._run_id, reason=str(error))
+                    log.warning("jobs can't be published", run_id=self._lease.run_id, reason=str(error))
                 self.trouble = str(error)
                 pause = RETRY
 
     def _publish_some(self) -> bool:
-        room = self._mark - (self._published - self._finished())
-        if room <= 0:
+        self._record()
+        if self._room <= 0 and time.monotonic() < self._count_at:
             return False
-        with self._database.transaction() as work:
-            taken = work.outbox.take(self._run_id, min(GROUP, room))
-            if not taken:
-                return False
-            begun = time.monotonic()
-            confirmed, failure = self._publish(taken)
-            work.outbox.sent(confirmed, time.monotonic() - begun)
-        self._published += len(confirmed)
+        taken = self._lease.attempt(self._take)
+        if not taken:
+            return False
+        begun = time.monotonic()
+        confirmed, failure = self._publish(taken)
+        if confirmed:
+            self._unrecorded = Confirmed(confirmed, time.monotonic() - begun)
+            self._room -= len(confirmed)
         if failure is not None:
+            self._notes.begin(_TOPIC, f"jobs can't be published: {failure}")
+            self._record()
             raise failure
+        self.trouble = ""
+        self._notes.end(_TOPIC, "jobs are published again")
+        self._record()
         return True
 
-    def _publish(self, taken: list[OutboxMessage]) -> tuple[list[OutboxMessage], PublishFailed | None]:
+    def _take(self, work: UnitOfWork, state: RunState) -> list[OutboxMessage]:
+        """The next entries, unless the run is paused, or has as many jobs out as it may."""
+        if state is RunState.PAUSED:
+            return []
+        if self._room <= 0:
+            self._count_at = time.monotonic() + COUNT_EVERY
+            self._room = self._mark - work.jobs.published(self._lease.run_id)
+        if self._room <= 0:
+            return []
+        return work.outbox.take(self._lease.run_id, min(GROUP, self._room))
+
+    def _record(self) -> None:
+        """Forget what is confirmed; tried again before anything else when the database is away now."""
+        if self._unrecorded is not None:
+            confirmed = self._unrecorded
+            self._lease.attempt(lambda work, _: work.outbox.sent(confirmed.messages, confirmed.seconds))
+            self._unrecorded = None
+
+    def _publish(self, taken: list[OutboxMessage]) -> tuple[list[OutboxMessage], Unavailable | None]:
         """Those that were confirmed, which must not be published again with the rest, and what kept the rest back."""
         unconfirmed: set[str] = set()
-        failure = None
-        for broker, inline in ((self._broker, False), (self._inline, True)):
+        failure: Unavailable | None = None
+        for broker, is_inline in ((self._broker, False), (self._inline, True)):
+            entries = [entry for entry in taken if (entry.queue == INLINE_QUEUE) is is_inline]
+            if not entries:
+                continue
             try:
-                broker.publish([_message(entry) for entry in taken if (entry.queue == INLINE_QUEUE) is inline])
+                broker.publish([Message(entry.job_id, entry.queue, self._body(entry)) for entry in entries])
             except PublishFailed as error:
                 unconfirmed.update(error.unconfirmed)
                 failure = error
+            except Unavailable as error:
+                unconfirmed.update(entry.job_id for entry in entries)
+                failure = error
         return [entry for entry in taken if entry.job_id not in unconfirmed], failure
-
-
-def _message(entry: OutboxMessage) -> Message:
-    return Message(entry.job_id, entry.queue, entry.body.encode())

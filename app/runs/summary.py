@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.domain import event as kinds
 from app.domain.event import Event, RecordedEvent
-from app.domain.run import Run, Verdict
+from app.domain.run import Run, RunState, Verdict
 from app.domain.threshold import STAGES, STANDING_THRESHOLDS, ThresholdResult, evaluate, parse_threshold
 from app.util.latency import Latency
 
@@ -24,6 +24,37 @@ class WorkerFigures:
 
 
 @dataclass(slots=True)
+class RunClock:
+    """From the first RUNNING to the latest event, by the events' own times: whoever took the run over knows no others.
+
+    Without the time between the end of an epoch and the reopening of the run.
+    """
+
+    begun: datetime | None = None
+    latest: datetime | None = None
+    ended: datetime | None = None
+    between: timedelta = timedelta()
+
+    def apply(self, recorded: RecordedEvent) -> None:
+        self.latest = recorded.at if self.latest is None else max(self.latest, recorded.at)
+        if recorded.event.kind != kinds.RUN_STATE:
+            return
+        state = RunState(recorded.event.data["state"])
+        if state is RunState.RUNNING and self.begun is None:
+            self.begun = recorded.at
+        if self.ended is not None and not state.is_terminal:
+            self.between += recorded.at - self.ended
+        self.ended = recorded.at if state.is_terminal else None
+
+    @property
+    def seconds(self) -> float:
+        """0 for a run that never began."""
+        if self.begun is None or self.latest is None:
+            return 0.0
+        return (self.latest - self.begun - self.between).total_seconds()
+
+
+@dataclass(slots=True)
 class SummaryFold:
     """Folds events one by one; an event folded twice would count twice, so feed it from one cursor."""
 
@@ -33,9 +64,11 @@ class SummaryFold:
     orders: Counter[str] = field(default_factory=Counter)
     latency: dict[str, Latency] = field(default_factory=lambda: {stage: Latency() for stage in STAGES})
     workers: dict[str, WorkerFigures] = field(default_factory=dict)
+    clock: RunClock = field(default_factory=RunClock)
 
     def apply(self, recorded: RecordedEvent) -> None:
         event = recorded.event
+        self.clock.apply(recorded)
         match event.kind:
             case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
                 self._step(event)
@@ -47,6 +80,19 @@ class SummaryFold:
                 self.latency["job_wait"].record(event.data["wait_seconds"])
             case kinds.JOB_FINISHED:
                 self._job_finished(event, recorded.at)
+            case kinds.STEP_PARKED:
+                self.jobs["parked"] += 1
+            case kinds.STEP_REOPENED:
+                self.dicom["failed"] -= event.data["type"] == "SEND_DICOM"
+            case kinds.JOB_DEAD_LETTERED:
+                self.jobs["dead_lettered"] += 1
+            case _:
+                self._order(event)
+
+    def _order(self, event: Event) -> None:
+        match event.kind:
+            case kinds.ORDER_REOPENED:
+                self.orders["failed"] -= 1
             case kinds.ORDER_COMPLETED:
                 self.orders["completed"] += 1
                 self.latency["order_to_stored"].record(event.data["seconds"])
@@ -101,8 +147,12 @@ class SummaryFold:
 
     @property
     def jobs_outstanding(self) -> int:
-        """Published and not finished."""
-        return self.jobs["published"] - self.jobs["finished"]
+        """Published, and neither finished nor parked."""
+        return self.jobs["published"] - self.jobs["finished"] - self.jobs["parked"]
+
+    def wall_seconds(self) -> float:
+        """How long the run has taken, to its latest event; see :class:`RunClock`."""
+        return self.clock.seconds
 
     def summary(self, run: Run, wall_seconds: float) -> dict[str, Any]:
         """The figures so far; reconciliation, thresholds and verdict come on top at the end."""

@@ -1,10 +1,13 @@
 """A worker: takes jobs in groups, runs them side by side, finishes them in groups.
 
-Three kinds of threads, joined by two queues:
+Threads, which meet at the desk (``app.runs.desk``):
 
-    taker     receives deliveries and claims them in one transaction, a few more than there are hands
-    hands     ``concurrency`` of them, each running one job after the other
-    finisher  writes what the hands have done in one transaction, *then* acknowledges
+    taker        receives deliveries and claims them in one transaction, a few more than there are hands
+    hands        ``concurrency`` of them, each running one job after the other; suspicious ones in a child process
+    keeper       prolongs the leases of what is claimed
+    watchdog     finishes the jobs of steps that ignore their time limits, and replaces their hands
+    finisher     writes what the hands have done in one transaction, *then* acknowledges
+    dead-queue   has what the broker gave up published again, or kept as a dead letter
 
 A group is whatever has come together while the last one was being written, bounded in size and in delay. Nothing is
 acknowledged before it is committed. Stopping: the taker ends first, and gives back what no hand has begun; then the
@@ -14,29 +17,26 @@ the subscription closes.
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 import time
-from dataclasses import dataclass, replace
-
-import structlog
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from app.domain.errors import NotFound, Unavailable
-from app.domain.job import Job, decode_job
 from app.domain.run import TERMINAL_RUN_STATES, RunState
-from app.domain.work import Claim, ClaimRequest, JobFinish
-from app.ports import Broker, Database, Delivery, StepSource, StudyStore, Subscription
+from app.ports import Broker, Database, StepSource, StudyStore
+from app.runs.dead_queue import DeadQueue
+from app.runs.desk import Claimed, Desk
 from app.runs.execute import JobRunner
+from app.runs.finisher import Finisher
+from app.runs.hands import Hands, Running
+from app.runs.inbox import Inbox
+from app.runs.isolation import Isolation
+from app.runs.keeper import Keeper
+from app.runs.rate import RateGate
+from app.runs.taker import ClaimTerms, Taker
 from app.util.threads import WatchedThread
 
-log = structlog.get_logger()
-
 AHEAD = 8  # jobs claimed for each hand, so that a claim's transaction serves several
-FINISH_GROUP = 200
-FINISH_DELAY = 0.02  # seconds a finished job may wait for its group
-RECEIVE_PATIENCE = 0.25
-RETRY = 1.0  # seconds after a database that could not be reached
 STATE_AGE = 1.0  # seconds a run's state may be old when a step asks whether the run is cancelled
 
 
@@ -47,20 +47,7 @@ class WorkerOptions:
     concurrency: int
     prefetch: int
     job_lease: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Claimed:
-    delivery: Delivery
-    job: Job
-    request: ClaimRequest
-    claim: Claim
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    delivery: Delivery
-    finish: JobFinish
+    step_grace: float = 5.0  # seconds beyond its time limit before a step is given up
 
 
 class RunStates:
@@ -95,216 +82,109 @@ class Worker:
         database: Database,
         steps: StepSource,
         studies: StudyStore,
+        isolation: Isolation,
     ) -> None:
         self._options = options
         self._broker = broker
-        self._database = database
-        self._studies = studies
-        self._runner = JobRunner(steps.step, options.name, RunStates(database).is_cancelled)
-        self._prefetch = max(options.prefetch, options.concurrency)  # fewer would leave hands idle
-        self._capacity = min(self._prefetch, options.concurrency * AHEAD)
-        self._ready: queue.SimpleQueue[_Claimed | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[_Done | None] = queue.SimpleQueue()
-        self._changed = threading.Condition()  # guards the two counts
-        self._claimed = 0  # claimed, and not yet run to the end
-        self._unwritten = 0  # claimed, and not yet written and acknowledged
-        self._stopping = threading.Event()
-        self._abandoned = threading.Event()
-        self._subscription: Subscription | None = None
-        self._taker = WatchedThread(self._take, "taker")
-        self._finisher = WatchedThread(self._finish, "finisher")
-        self._hands = [WatchedThread(self._work, f"hand-{number}") for number in range(options.concurrency)]
-        self._threads = (self._finisher, *self._hands, self._taker)
-        self.jobs_done = 0
+        prefetch = max(options.prefetch, options.concurrency)  # fewer would leave hands idle
+        capacity = min(prefetch, options.concurrency * AHEAD)
+        terms = ClaimTerms(options.name, options.job_lease, min(options.concurrency, capacity - 1), capacity)
+        self._desk = desk = Desk()
+        self._inbox = Inbox(broker, options.queues, prefetch)
+        self._dead_queue = DeadQueue(broker, desk, database, options.name)
+        self._isolation = isolation
+        gate = RateGate(database, desk.stopping.is_set)
+        self._runner = JobRunner(steps, options.name, RunStates(database).is_cancelled, gate.permission)
+        self._taker = Taker(terms, self._inbox, desk, database, steps)
+        self._keeper = Keeper(desk, database, options.job_lease)
+        self._finisher = Finisher(options.name, self._inbox, desk, database, studies)
+        self._hands = Hands(
+            options.concurrency,
+            options.name,
+            desk,
+            self._begin,
+            self._taker.give_back,
+            isolation.end_idle,
+            options.step_grace,
+        )
+        self._taking = WatchedThread(self._taker.work, "taker")
+        self._finishing = WatchedThread(self._finisher.work, "finisher")
+        self._emptying = WatchedThread(self._dead_queue.work, "dead-queue")
+        self._keeping = WatchedThread(self._keeper.work, "keeper")
+
+    def _begin(self, claimed: Claimed) -> Running | None:
+        if not self._keeper.owns(claimed):
+            self._taker.drop(claimed)
+            return None
+        if self._isolation.wants(claimed.claim) and claimed.claim.refusal is None:
+            return self._isolation.begin(self._runner, claimed.job, claimed.claim)
+        return self._runner.begin(claimed.job, claimed.claim)
 
     # --- life ---
 
     def start(self) -> None:
-        """Raises Unavailable when the broker can't be reached."""
+        """Safe to repeat when it raised Unavailable: the broker can't be reached."""
         self._broker.declare(self._options.queues)
-        self._subscription = self._broker.subscribe(self._options.queues, self._prefetch)
-        for thread in self._threads:
+        self._inbox.open()
+        self._dead_queue.open()
+        self._hands.start()
+        for thread in (self._finishing, self._taking, self._emptying, self._keeping):
             thread.start()
 
     def stop(self, grace: float) -> bool:
         """Stop taking, give running jobs ``grace`` seconds, write and acknowledge; True when nothing was left over."""
         until = time.monotonic() + grace
-        self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
-        self._taker.join()
-        self._give_back_unbegun()
-        if any(thread.failure for thread in self._threads):
+        self._desk.stop()
+        self._taking.join()
+        self._emptying.join()
+        self._taker.give_back(self._desk.clear())
+        if any(thread.failure for thread in self._threads()):
             until = 0.0  # what a dead thread had will never be done; it goes back to the queue
-        with self._changed:
-            whole = self._changed.wait_for(lambda: self._unwritten == 0, max(until - time.monotonic(), 0.0))
-        self._abandoned.set()
-        self._done.put(None)
-        for _ in self._hands:
-            self._ready.put(None)
-        self._finisher.join(max(until - time.monotonic(), 1.0))
-        if self._subscription is not None:
-            self._subscription.close()
+        whole = self._desk.wait_until_written(max(until - time.monotonic(), 0.0))
+        self._hands.close()
+        self._finishing.join(max(until - time.monotonic(), 1.0))
+        self._keeping.join(1.0)
+        self._isolation.close()
+        self._inbox.close()
+        self._dead_queue.close()
         return whole
+
+    def _threads(self) -> Iterator[WatchedThread]:
+        yield from (self._finishing, *self._hands.threads, self._taking, self._emptying, self._keeping)
 
     @property
     def is_alive(self) -> bool:
-        return all(thread.is_alive() for thread in self._threads)
+        return not self.trouble and all(thread.is_alive() for thread in self._threads())
+
+    @property
+    def trouble(self) -> str:
+        """Why it can't go on, where that is no defect of its own; empty while it can."""
+        return self._hands.trouble
 
     def check(self) -> None:
-        """Raises RuntimeError when one of its threads died, which is a defect."""
-        for thread in self._threads:
+        """Raises RuntimeError when a thread of its own died, which is a defect, or hanging steps took all its hands."""
+        for thread in self._threads():
             thread.check()
+        if self.trouble:
+            raise RuntimeError(self.trouble)
+
+    # --- figures ---
 
     @property
     def running(self) -> int:
-        return self._unwritten
+        """Jobs that are claimed, and not yet written."""
+        return self._desk.to_write
 
-    # --- taking ---
+    @property
+    def jobs_done(self) -> int:
+        return self._finisher.jobs_done
 
-    def _take(self) -> None:
-        assert self._subscription is not None
-        while room := self._wait_for_room():
-            try:
-                deliveries = self._subscription.receive(room, RECEIVE_PATIENCE)
-            except Unavailable as error:
-                log.warning("waiting for the broker", reason=str(error))
-                self._stopping.wait(RETRY)
-                continue
-            if deliveries:
-                self._begin(deliveries)
+    @property
+    def jobs_isolated(self) -> int:
+        """Of those, run in a process of their own."""
+        return self._isolation.jobs
 
-    def _wait_for_room(self) -> int:
-        """How many more may be claimed, once the hands are about to run out of work; 0 when the worker stops."""
-        low = min(self._options.concurrency, self._capacity - 1)
-        with self._changed:
-            self._changed.wait_for(lambda: self._claimed <= low or self._stopping.is_set())
-            return 0 if self._stopping.is_set() else self._capacity - self._claimed
-
-    def _begin(self, deliveries: list[Delivery]) -> None:
-        jobs = self._decode(deliveries)
-        for (delivery, job, request), claim in zip(jobs, self._claim(jobs), strict=True):
-            if claim.granted:
-                self._count(claimed=1, unwritten=1)
-                self._ready.put(_Claimed(delivery, job, request, claim))
-            else:
-                log.info("not run", job=job.id, reason=claim.refusal, redelivered=request.redelivered)
-                self._acknowledge([delivery])
-
-    def _decode(self, deliveries: list[Delivery]) -> list[tuple[Delivery, Job, ClaimRequest]]:
-        jobs = []
-        for delivery in deliveries:
-            try:
-                job = decode_job(delivery.body)
-            except ValueError as error:
-                log.error("not a job, acknowledged and dropped", message_id=delivery.message_id, reason=str(error))
-                self._acknowledge([delivery])
-                continue
-            indexes = tuple(entry.index for entry in job.own_steps)
-            request = ClaimRequest(job.run_id, job.order_number, indexes, job.epoch, delivery.redelivered)
-            jobs.append((delivery, job, request))
-        return jobs
-
-    def _claim(self, jobs: list[tuple[Delivery, Job, ClaimRequest]]) -> list[Claim]:
-        """Waits for a database that is away; on a stop, nothing is ours and the messages go back."""
-        requests = [request for _, _, request in jobs]
-        while jobs:
-            try:
-                with self._database.transaction() as work:
-                    return work.jobs.claim(requests, self._options.name, self._options.job_lease)
-            except Unavailable as error:
-                log.warning("waiting for the database", reason=str(error))
-                # The commit may have been done and its answer lost: what we have claimed must be ours to claim again.
-                requests = [replace(request, redelivered=True) for request in requests]
-                if self._stopping.wait(RETRY):
-                    self._give_back([delivery for delivery, _, _ in jobs])
-                    jobs.clear()
-        return []
-
-    def _give_back_unbegun(self) -> None:
-        unbegun: list[_Claimed] = []
-        with contextlib.suppress(queue.Empty):
-            while claimed := self._ready.get_nowait():
-                unbegun.append(claimed)
-        if not unbegun:
-            return
-        try:
-            with self._database.transaction() as work:
-                work.jobs.give_up([(claimed.request, claimed.claim) for claimed in unbegun])
-        except Unavailable as error:
-            # Their messages come again marked as redelivered, and such a job can be claimed again.
-            log.warning("claims not given up", reason=str(error))
-        self._give_back([claimed.delivery for claimed in unbegun])
-        self._count(claimed=-len(unbegun), unwritten=-len(unbegun))
-
-    # --- running ---
-
-    def _work(self) -> None:
-        while claimed := self._ready.get():
-            finish = self._runner.run(claimed.job, claimed.claim)
-            self._done.put(_Done(claimed.delivery, finish))
-            self._count(claimed=-1)
-
-    # --- finishing ---
-
-    def _finish(self) -> None:
-        ending = False
-        while not ending:
-            group, ending = self._group()
-            if group:
-                self._write(group)
-
-    def _group(self) -> tuple[list[_Done], bool]:
-        """What the hands have done: up to 200 jobs, gathered for 20 ms unless nothing more can come."""
-        done = self._done.get()
-        group: list[_Done] = []
-        until = time.monotonic() + FINISH_DELAY
-        while done is not None:
-            group.append(done)
-            patience = until - time.monotonic() if self._claimed else 0.0
-            if len(group) >= FINISH_GROUP:
-                return group, False
-            try:
-                done = self._done.get(timeout=max(patience, 0.0))
-            except queue.Empty:
-                return group, False
-        return group, True
-
-    def _write(self, group: list[_Done]) -> None:
-        while True:
-            try:
-                with self._database.transaction() as work:
-                    kept = work.jobs.finish([done.finish for done in group])
-                break
-            except Unavailable as error:
-                log.warning("waiting for the database", reason=str(error))
-                if self._abandoned.wait(RETRY):
-                    return
-        for done, ours in zip(group, kept, strict=True):
-            if not ours:
-                log.warning("finished too late, another worker has the job", job=done.delivery.message_id)
-            elif done.finish.order_state is not None:
-                self._studies.remove(done.finish.run_id, done.finish.order_number)
-        self._acknowledge([done.delivery for done in group])
-        self.jobs_done += len(group)
-        self._count(unwritten=-len(group))
-
-    def _count(self, claimed: int = 0, unwritten: int = 0) -> None:
-        with self._changed:
-            self._claimed += claimed
-            self._unwritten += unwritten
-            self._changed.notify_all()
-
-    def _acknowledge(self, deliveries: list[Delivery]) -> None:
-        assert self._subscription is not None
-        try:
-            self._subscription.acknowledge(deliveries)
-        except Unavailable as error:
-            log.warning("not acknowledged, will be delivered again", reason=str(error))
-
-    def _give_back(self, deliveries: list[Delivery]) -> None:
-        assert self._subscription is not None
-        try:
-            self._subscription.give_back(deliveries)
-        except Unavailable as error:
-            log.warning("not given back, will be delivered again", reason=str(error))
+    @property
+    def hands_lost(self) -> int:
+        """Threads whose steps ignored their time limits, and still run."""
+        return self._hands.left_behind

@@ -3,7 +3,8 @@
 A third-party type is a class with the methods of :class:`app.ports.Step`, made with a :class:`app.ports.Toolbox`. It is
 registered by an entry point of group ``yeeter.steps`` (its name is the type), or in the server's own setting
 ``YEETER_STEP_TYPES`` as ``NAME=module:Class``. A template names registered types only: a class path from a user would
-be remote code execution.
+be remote code execution. One that talks to the order's DICOM destination says so with ``uses_archive = True``: its jobs
+wait while that destination is away, and what becomes of it is told to the others.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ class StepRegistry:
     def step(self, type_: str) -> Step:
         """Raises KeyError for a type that this process does not have."""
         return self._steps[type_]
+
+    def uses_archive(self, type_: str) -> bool:
+        """Whether its class says so (``uses_archive = True``): it talks to the order's DICOM destination."""
+        return bool(getattr(self._steps.get(type_), "uses_archive", False))
 
 
 def _load(entry: str) -> tuple[str, Factory]:

@@ -6,15 +6,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.dicom.study import generate_study
-from app.domain.errors import NotFound, PermanentError, TemporaryError
-from app.domain.study import EncodedInstance, StoreResult
+from app.domain.errors import NotFound, PermanentError, StepError, TemporaryError, TransportFault
+from app.domain.study import EncodedInstance, StoreOutcome, StoreResult
 from app.ports import StepContext, StepResult, Toolbox
 from app.steps.parameters import Parameters, read
 
 _THERE = ("stored", "warning", "already_there")
+# What an instance that is not there means for the study, the one that decides first.
+_ERRORS: dict[StoreOutcome, type[StepError]] = {
+    "refused": PermanentError,
+    "out_of_resources": TransportFault,
+    "failed": TemporaryError,
+}
 
 
 class SendDicom:
+    uses_archive = True
+
     def __init__(self, tools: Toolbox) -> None:
         self._studies = tools.studies
         self._sender = tools.sender
@@ -27,7 +35,7 @@ class SendDicom:
         refused = [result for result in results if result.outcome not in _THERE]
         if refused:
             raise _verdict(refused, len(results))
-        return StepResult(_figures(results), instances_stored=len(results))
+        return StepResult(_figures(results, context.earlier_unknown), instances_stored=len(results))
 
     def _instances(self, context: StepContext) -> Iterator[EncodedInstance]:
         """From the store; where another worker's store is not this one's, made again: same seed, same bytes."""
@@ -37,22 +45,24 @@ class SendDicom:
             yield from generate_study(context.order)
 
 
-def _figures(results: list[StoreResult]) -> dict[str, Any]:
+def _figures(results: list[StoreResult], earlier_unknown: bool) -> dict[str, Any]:
+    """What was there already came from an earlier start, if there may have been one that stored; else it is a copy."""
+    already_there = sum(result.outcome == "already_there" for result in results)
     return {
         "stored": len(results),
         "warnings": sum(result.outcome == "warning" for result in results),
-        "already_there": sum(result.outcome == "already_there" for result in results),
+        "already_there": 0 if earlier_unknown else already_there,
         "bytes": sum(result.size for result in results),
         "c_store": [round(result.seconds, 6) for result in results],
     }
 
 
-def _verdict(refused: list[StoreResult], total: int) -> TemporaryError | PermanentError:
-    first = refused[0]
+def _verdict(refused: list[StoreResult], total: int) -> StepError:
+    """An instance that is refused for good decides; else one that there is no room for (0xA7xx); else the first."""
+    first = next(result for kind in _ERRORS for result in refused if result.outcome == kind)
     comment = f" {first.comment}" if first.comment else ""
     text = (
         f"the archive refused {len(refused)} of {total} instances; first {first.sop_instance_uid} "
         f"with status 0x{first.status:04X}{comment}"
     )
-    permanent = any(result.outcome == "refused" for result in refused)
-    return PermanentError(text) if permanent else TemporaryError(text)
+    return _ERRORS[first.outcome](text)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.dicom.comparison import ExpectedStudy, study_difference
 from app.dicom.person_name import to_pn
-from app.domain.errors import NotAnswerable, PermanentError, TemporaryError
+from app.domain.errors import NotAnswerable, PermanentError, TemporaryError, TransportFault, Unavailable
 from app.domain.order import Order
 from app.ports import StepContext, StepResult, Toolbox
 from app.steps.parameters import Parameters, read
@@ -22,6 +22,8 @@ class VerifyParameters(Parameters):
 
 
 class Verify:
+    uses_archive = True
+
     def __init__(self, tools: Toolbox) -> None:
         self._archive = tools.archive
 
@@ -44,6 +46,8 @@ class Verify:
             found = list(self._archive.studies(context.dicom, order.accession, 1))
         except NotAnswerable as error:
             raise PermanentError(f"{error}; remove the VERIFY step, or use an archive that answers C-FIND") from error
+        except Unavailable as error:
+            raise TransportFault(str(error)) from error
         if len(found) != 1:
             return f"the archive has {len(found)} studies for accession number {order.accession}, not 1"
         return study_difference(_expected(order), found[0])

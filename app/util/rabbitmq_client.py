@@ -1,44 +1,30 @@
-"""AMQP 0-9-1 for threads: connections to RabbitMQ that come back by themselves. The only importer of pika.
+"""AMQP 0-9-1 for threads: connections to RabbitMQ that come back by themselves.
 
 pika's connections are not thread-safe, and one that waits inside a job misses its heartbeats. So each connection here
 belongs to an I/O thread of its own; every other thread asks that thread (``add_callback_threadsafe``) and waits for its
 answer. Attributes are marked by their owner: the I/O thread, or the lock.
 
-``RabbitMqPublisher`` and ``RabbitMqConsumer``, each in a module of its own, build on the client below.
-
-RabbitMqError
- ├── ConnectionLost   there is no connection, or it went away under the request
- └── Refused          the broker answered no: a missing queue, other arguments, no permission
+``RabbitMqPublisher`` and ``RabbitMqConsumer``, each in a module of its own, build on the client below. pika is imported
+by the modules ``rabbitmq_*`` and no others.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pika
 from pika.adapters.select_connection import IOLoop
-from pika.adapters.utils.connection_workflow import (
-    AMQPConnectionWorkflowFailed,
-    AMQPConnectorPhaseErrorBase,
-    AMQPConnectorStackTimeout,
-)
-from pika.exceptions import (
-    AMQPConnectionError,
-    AMQPHeartbeatTimeout,
-    ChannelClosed,
-    ChannelClosedByBroker,
-    ConnectionBlockedTimeout,
-    ConnectionClosed,
-    ConnectionOpenAborted,
-    StreamLostError,
-)
+from pika.exceptions import ChannelClosedByBroker
+
+from app.util.rabbitmq_errors import ConnectionLost, Refused, describe
+from app.util.rabbitmq_parameters import connection_parameters, locate
 
 logger = logging.getLogger(__name__)
 # pika logs every failed attempt with a traceback; this module says it once, in one line.
@@ -49,8 +35,7 @@ REPLY_SECONDS = 30.0  # how long it waits for the broker's reply
 CLOSE_SECONDS = 3.0  # how long a goodbye may take
 BACKOFF_SECONDS = (0.2, 3.0)  # first and longest pause between attempts to connect
 CLOSED_HERE = "the connection was closed by this program"
-# In seconds, where the URL does not say otherwise. pika notices a silent peer within 2 * (heartbeat + 5).
-URL_DEFAULTS = {"heartbeat": "10", "blocked_connection_timeout": "30", "socket_timeout": "5", "stack_timeout": "10"}
+BLOCKED = "it takes no messages"  # while an alarm of its memory or disk lasts
 
 # pika ships no type information; these names say what is meant.
 Connection = Any
@@ -58,18 +43,6 @@ Channel = Any
 Method = Any
 Properties = Any
 Operation = Callable[[Channel, Callable[[Any], None]], None]
-
-
-class RabbitMqError(Exception):
-    """Root of the tree; the text never holds credentials."""
-
-
-class ConnectionLost(RabbitMqError):
-    """There is no connection to the broker, or it went away before the answer came."""
-
-
-class Refused(RabbitMqError):
-    """The broker would not; the text is its own."""
 
 
 class QueueCount(NamedTuple):
@@ -88,14 +61,16 @@ class RabbitMqClient:
         url: ``amqp://user:password@host:port/vhost`` or ``amqps://...``, with pika's query parameters.
         name: of the connection, as the broker's own tools show it.
         connect_seconds: how long each request waits for a connection that is not there.
+        tls: what ``amqps://`` trusts and shows; None: the system's CAs.
 
     Raises:
         ValueError: no such URL; the text does not repeat it, as it may hold a password.
     """
 
-    def __init__(self, url: str, name: str, connect_seconds: float = CONNECT_SECONDS) -> None:
-        self._parameters = _parameters(url)
-        self._parameters.client_properties = {"connection_name": name}
+    def __init__(
+        self, url: str, name: str, connect_seconds: float = CONNECT_SECONDS, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._parameters = connection_parameters(url, name, tls)
         self._place = locate(url)
         self._connect_seconds = connect_seconds
         # I/O thread
@@ -103,11 +78,13 @@ class RabbitMqClient:
         self._connection: Connection = None
         self._channel: Channel = None  # None while there is none to use
         self._failures = 0
+        self._blocked = ""  # why the broker takes no messages, while it doesn't
         # lock
         self._changed = threading.Condition()
         self._ready = False
         self._closed = False
         self._reason = "no answer"
+        self._refusal = ""  # why the broker would not let the channel be set up, when it would not
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -134,15 +111,23 @@ class RabbitMqClient:
         reply = self._request(lambda channel, done: channel.queue_declare(queue, passive=True, callback=done))
         return QueueCount(reply.method.message_count, reply.method.consumer_count)
 
+    def purge(self, queue: str) -> int:
+        """Throw away what waits in a queue; how many. Raises Refused when there is no such queue; ConnectionLost."""
+        reply = self._request(lambda channel, done: channel.queue_purge(queue, callback=done))
+        return int(reply.method.message_count)
+
     def wait_ready(self) -> None:
         """Return when the channel can be used.
 
         Raises:
+            Refused: the broker does not let it be used as the subclass wants to.
             ConnectionLost: not in ``connect_seconds``; the text is what the last attempt met.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._closed, self._connect_seconds)
+            self._changed.wait_for(lambda: self._ready or self._closed or self._refusal, self._connect_seconds)
             if not self._ready:
+                if self._refusal and not self._closed:
+                    raise Refused(self._refusal)
                 raise ConnectionLost(CLOSED_HERE if self._closed else self._reason)
 
     def close(self) -> None:
@@ -163,11 +148,15 @@ class RabbitMqClient:
     def _tear_down(self, reason: str) -> None:
         """The channel is not used any more, and what was on its way on it is given up."""
 
+    def _hold(self, reason: str) -> None:
+        """The broker takes no messages for the time being, and reads no requests from a connection that sends some."""
+
     def _set_ready(self, channel: Channel) -> None:
         self._channel = channel
         self._failures = 0
         with self._changed:
             self._ready = True
+            self._refusal = ""
             self._changed.notify_all()
         logger.info("connected to RabbitMQ at %s", self._place)
 
@@ -230,8 +219,28 @@ class RabbitMqClient:
         )
 
     def _on_open(self, connection: Connection) -> None:
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
         channel = connection.channel(on_open_callback=self._set_up)
-        channel.add_on_close_callback(lambda _channel, reason: self._restart(reason) if connection.is_open else None)
+        channel.add_on_close_callback(partial(self._on_channel_closed, connection))
+
+    def _on_blocked(self, _connection: Connection, frame: Method) -> None:
+        self._blocked = f"{BLOCKED}: {frame.method.reason}"
+        logger.warning("RabbitMQ at %s: %s", self._place, self._blocked)
+        self._hold(self._blocked)
+
+    def _on_unblocked(self, _connection: Connection, _frame: Method) -> None:
+        self._blocked = ""
+        logger.warning("RabbitMQ at %s takes messages again", self._place)
+
+    def _on_channel_closed(self, connection: Connection, _channel: Channel, reason: Exception) -> None:
+        if not connection.is_open:
+            return  # the channel went with it
+        if not self._ready and isinstance(reason, ChannelClosedByBroker):
+            with self._changed:
+                self._refusal = describe(reason)
+                self._changed.notify_all()
+        self._restart(reason)
 
     def _on_connection_lost(self, _connection: Connection, error: Exception) -> None:
         reason = describe(error)
@@ -248,6 +257,7 @@ class RabbitMqClient:
 
     def _lose(self, reason: str) -> None:
         self._channel = None
+        self._blocked = ""
         with self._changed:
             self._ready = False
             self._reason = reason
@@ -267,6 +277,9 @@ class RabbitMqClient:
         if self._channel is None or not self._connection.is_open:
             reply.set_exception(ConnectionLost(self._reason))
             return
+        if self._blocked:
+            reply.set_exception(Refused(self._blocked))
+            return
 
         def done(channel: Channel, frame: Any) -> None:
             reply.set_result(frame)
@@ -284,45 +297,3 @@ class RabbitMqClient:
 def persistent(message_id: str) -> Properties:
     """Properties of a message that survives a restart of the broker."""
     return pika.BasicProperties(message_id=message_id, delivery_mode=pika.DeliveryMode.Persistent.value)
-
-
-def locate(url: str) -> str:
-    """Which broker a URL means, without the password. Raises ValueError as RabbitMqClient does."""
-    parameters = _parameters(url)
-    user, host = parameters.credentials.username, parameters.host
-    return f"{host}:{parameters.port} (virtual host {parameters.virtual_host}, user {user})"
-
-
-def describe(error: BaseException) -> str:
-    """What happened, in the words of the broker or of the operating system, dug out of pika's layers."""
-    if isinstance(error, AMQPConnectionWorkflowFailed):
-        return describe(error.exceptions[-1])
-    if isinstance(error, AMQPConnectorPhaseErrorBase):
-        return describe(error.exception)
-    if type(error) is AMQPConnectionError and error.args and isinstance(error.args[0], BaseException):
-        return describe(error.args[0])
-    if isinstance(error, ChannelClosed | ConnectionClosed):
-        return str(error.reply_text)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return PLAIN_WORDS.get(type(error)) or str(error) or type(error).__name__
-
-
-PLAIN_WORDS: Mapping[type[BaseException], str] = {
-    AMQPConnectorStackTimeout: "no answer in time",
-    AMQPHeartbeatTimeout: "the broker stopped sending heartbeats",
-    ConnectionBlockedTimeout: "the broker takes no messages (it is short of memory or disk)",
-    ConnectionOpenAborted: "no answer in time",
-    StreamLostError: "the connection was cut",
-}
-
-
-def _parameters(url: str) -> pika.URLParameters:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
-            raise ValueError("scheme or host is missing")
-        query = urlencode(URL_DEFAULTS | dict(parse_qsl(parts.query)))
-        return pika.URLParameters(urlunsplit(parts._replace(query=query)))
-    except Exception:  # pika raises whatever it meets; its text may hold a piece of the password, and so may a cause
-        raise ValueError("not a URL of the form amqp://user:password@host:port/vhost") from None

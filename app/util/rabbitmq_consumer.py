@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from app.util.rabbitmq_client import (
-    CONNECT_SECONDS,
-    Channel,
-    ConnectionLost,
-    Method,
-    Properties,
-    RabbitMqClient,
-    Refused,
-)
+from app.util.rabbitmq_client import CONNECT_SECONDS, Channel, Method, Properties, RabbitMqClient
+from app.util.rabbitmq_errors import ConnectionLost, Refused
 
 
 class Incoming(NamedTuple):
@@ -27,6 +21,7 @@ class Incoming(NamedTuple):
     id: str
     body: bytes
     redelivered: bool
+    headers: Mapping[str, Any]
 
 
 class RabbitMqConsumer(RabbitMqClient):
@@ -37,19 +32,32 @@ class RabbitMqConsumer(RabbitMqClient):
     """
 
     def __init__(
-        self, url: str, name: str, queues: Sequence[str], prefetch: int, connect_seconds: float = CONNECT_SECONDS
+        self,
+        url: str,
+        name: str,
+        queues: Sequence[str],
+        prefetch: int,
+        connect_seconds: float = CONNECT_SECONDS,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._queues = tuple(queues)
+        self.queues = tuple(queues)
         self._prefetch = prefetch
         self._buffer: deque[Incoming] = deque()  # lock
-        super().__init__(url, name, connect_seconds)
+        super().__init__(url, name, connect_seconds, tls)
 
     def receive(self, maximum: int, timeout: float) -> list[Incoming]:
-        """Up to ``maximum`` deliveries; waits up to ``timeout`` seconds for the first one."""
+        """Up to ``maximum`` deliveries; waits up to ``timeout`` seconds for the first one.
+
+        Raises:
+            Refused: the broker does not let it consume (again); said once an attempt, and attempts go on.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._buffer or self._closed, timeout)
+            self._changed.wait_for(lambda: self._buffer or self._closed or self._refusal, timeout)
             if self._closed:
                 return []
+            if self._refusal:
+                refusal, self._refusal = self._refusal, ""
+                raise Refused(refusal)
             return [self._buffer.popleft() for _ in range(min(maximum, len(self._buffer)))]
 
     def acknowledge(self, deliveries: Sequence[Incoming]) -> None:
@@ -57,8 +65,11 @@ class RabbitMqConsumer(RabbitMqClient):
         self._settle(deliveries, lambda channel, tag: channel.basic_ack(tag))
 
     def requeue(self, deliveries: Sequence[Incoming]) -> None:
-        """Put these back into their queues, for another consumer."""
-        self._settle(deliveries, lambda channel, tag: channel.basic_reject(tag, requeue=True))
+        """Put these back into their queues, for another consumer.
+
+        By nack: from RabbitMQ 4.3 on, a reject is a failed delivery and counts against the limit, a nack does not.
+        """
+        self._settle(deliveries, lambda channel, tag: channel.basic_nack(tag, requeue=True))
 
     def _settle(self, deliveries: Sequence[Incoming], answer: Callable[[Channel, int], None]) -> None:
         def settle_those_of_open_channels() -> None:
@@ -74,17 +85,24 @@ class RabbitMqConsumer(RabbitMqClient):
     # In the I/O thread.
 
     def _set_up(self, channel: Channel) -> None:
-        channel.add_on_cancel_callback(lambda _frame: self._restart(Refused("consuming was cancelled by the broker")))
+        channel.add_on_cancel_callback(self._on_cancel)
         channel.basic_qos(prefetch_count=self._prefetch)
-        waiting = set(self._queues)
+        waiting = set(self.queues)
 
         def consuming(queue: str, _frame: Method) -> None:
             waiting.discard(queue)
             if not waiting:
                 self._set_ready(channel)
 
-        for queue in self._queues:
-            channel.basic_consume(queue, partial(self._on_delivery, queue), callback=partial(consuming, queue))
+        for queue in self.queues:
+            tag = queue  # unique within the channel, and it names the queue when the broker cancels
+            channel.basic_consume(
+                queue, partial(self._on_delivery, queue), consumer_tag=tag, callback=partial(consuming, queue)
+            )
+
+    def _on_cancel(self, frame: Method) -> None:
+        """A queue was deleted, or moved: the next attempt to consume from it shows which."""
+        self._restart(Refused(f"the broker ended the consumer of queue {frame.method.consumer_tag!r}; was it deleted?"))
 
     def _tear_down(self, reason: str) -> None:
         with self._changed:
@@ -92,7 +110,13 @@ class RabbitMqConsumer(RabbitMqClient):
 
     def _on_delivery(self, queue: str, channel: Channel, method: Method, properties: Properties, body: bytes) -> None:
         delivery = Incoming(
-            channel, method.delivery_tag, queue, properties.message_id or "", body, bool(method.redelivered)
+            channel,
+            method.delivery_tag,
+            queue,
+            properties.message_id or "",
+            body,
+            bool(method.redelivered),
+            properties.headers or {},
         )
         with self._changed:
             self._buffer.append(delivery)

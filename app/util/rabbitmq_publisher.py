@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,15 @@ from app.util.rabbitmq_client import (
     CONNECT_SECONDS,
     REPLY_SECONDS,
     Channel,
-    ConnectionLost,
     Method,
     Properties,
     RabbitMqClient,
-    RabbitMqError,
     persistent,
 )
+from app.util.rabbitmq_errors import ConnectionLost, RabbitMqError
 
 CONFIRM_WINDOW = 1000  # messages on their way without a confirm
+UNROUTABLE = "no queue is bound"
 
 
 class Outgoing(NamedTuple):
@@ -51,6 +52,7 @@ class RabbitMqPublisher(RabbitMqClient):
         url: str,
         name: str,
         connect_seconds: float = CONNECT_SECONDS,
+        tls: ssl.SSLContext | None = None,
         confirm_seconds: float = REPLY_SECONDS,
     ) -> None:
         self._confirm_seconds = confirm_seconds
@@ -59,7 +61,7 @@ class RabbitMqPublisher(RabbitMqClient):
         self._sent: dict[int, _Publication] = {}  # by delivery tag, in the order of sending
         self._next_tag = 1
         self._returned: Counter[tuple[str, str]] = Counter()  # by message id and routing key
-        super().__init__(url, name, connect_seconds)
+        super().__init__(url, name, connect_seconds, tls)
 
     def publish(self, exchange: str, messages: Sequence[Outgoing]) -> None:
         """Publish all, persistent and mandatory, and return when the broker has confirmed every one.
@@ -83,6 +85,19 @@ class RabbitMqPublisher(RabbitMqClient):
         if batch.reasons:
             raise Unconfirmed(batch.reasons)
 
+    def probe(self, exchange: str) -> None:
+        """Publish a message that no queue takes: an alarm of the broker is told only to those who publish.
+
+        Raises:
+            Unconfirmed: the broker takes none.
+        """
+        nobody = Outgoing("", "", b"")
+        try:
+            self.publish(exchange, [nobody])
+        except Unconfirmed as error:
+            if UNROUTABLE not in str(error):
+                raise
+
     def _give_up(self, batch: _Batch) -> None:
         """Start anew: a channel may confirm nothing for good after its queue's leader was lost."""
         try:
@@ -105,10 +120,17 @@ class RabbitMqPublisher(RabbitMqClient):
         for batch, message in publications:
             batch.settle(message.id, reason)
 
+    def _hold(self, reason: str) -> None:
+        """Wait for none of them. What was sent may still arrive and be confirmed, which then concerns nobody."""
+        nobody = _Batch("", len(self._sent))
+        sent = {tag: publication._replace(batch=nobody) for tag, publication in self._sent.items()}
+        self._tear_down(reason)
+        self._sent.update(sent)
+
     def _accept(self, publications: list[_Publication]) -> None:
         self._unsent.extend(publications)
-        if self._channel is None:
-            self._tear_down(self._reason)
+        if self._channel is None or self._blocked:
+            self._hold(self._blocked or self._reason)
         else:
             self._send()
 
@@ -150,7 +172,7 @@ class RabbitMqPublisher(RabbitMqClient):
         if key not in self._returned:
             return None
         self._returned -= Counter([key])
-        return f"no queue is bound for {message.routing_key!r}"
+        return f"{UNROUTABLE} for {message.routing_key!r}"
 
     def _restart_for(self, batch: _Batch) -> None:
         if not batch.done.is_set():

@@ -13,7 +13,7 @@ from app.worker.program import run_worker
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m app.worker", description="Take jobs from RabbitMQ until stopped.")
-    parser.add_argument("--queues", default="", help="comma-separated queue names; default: RABBITMQ_ORDER_QUEUE")
+    parser.add_argument("--queues", default="", help="queue names and commas; default stands for RABBITMQ_ORDER_QUEUE")
     names = [name.strip() for name in parser.parse_args().queues.split(",") if name.strip()]
     try:
         settings = load_settings()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import structlog
 
@@ -32,13 +33,24 @@ def serve_health(port: int | None, worker: Worker) -> Iterator[None]:
         server.server_close()
 
 
+def _figures(worker: Worker) -> dict[str, Any]:
+    return {
+        "alive": worker.is_alive,
+        "trouble": worker.trouble,
+        "running": worker.running,
+        "done": worker.jobs_done,
+        "isolated": worker.jobs_isolated,
+        "hands_lost": worker.hands_lost,
+    }
+
+
 def _handler(worker: Worker) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path != "/healthz":
                 self.send_error(404)
                 return
-            body = json.dumps({"alive": worker.is_alive, "running": worker.running, "done": worker.jobs_done}).encode()
+            body = json.dumps(_figures(worker)).encode()
             self.send_response(200 if worker.is_alive else 503)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

@@ -11,6 +11,7 @@ import structlog
 
 from app.bootstrap import bootstrap
 from app.domain.errors import InvalidInput, Problem, Unavailable
+from app.domain.template import DEFAULT_QUEUE
 from app.runs.work import Worker
 from app.settings import Settings
 from app.worker.health import serve_health
@@ -21,7 +22,9 @@ RETRY = 2.0
 
 
 def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
-    """Work until SIGTERM or SIGINT; 0 when nothing was left over, 1 when running jobs outlasted the grace period.
+    """Work until SIGTERM or SIGINT; 0 when nothing was left over.
+
+    1 when running jobs outlasted the grace period, or the worker could not go on and has to be started anew.
 
     Raises:
         InvalidInput: no broker is configured.
@@ -32,7 +35,7 @@ def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    names = tuple(queues) or (settings.rabbitmq_order_queue,)
+    names = tuple(dict.fromkeys(_queue(name, settings) for name in queues or (DEFAULT_QUEUE,)))
     with bootstrap(settings) as bundle:
         worker = bundle.worker(names)
         with serve_health(settings.worker_health_port, worker):
@@ -42,11 +45,18 @@ def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
             while not stop.wait(0.5) and worker.is_alive:
                 pass
             died = not stop.is_set()
+            if worker.trouble:
+                log.error("can't go on", reason=worker.trouble)
             whole = worker.stop(settings.worker_grace)
     log.info("stopped", jobs=worker.jobs_done, left_over=not whole)
     if not whole:
         os._exit(1)  # a job that outlasted the grace period must not hold up the exit; its message goes back
     return 1 if died else 0
+
+
+def _queue(name: str, settings: Settings) -> str:
+    """As in templates, ``default`` is the server's own order queue."""
+    return settings.rabbitmq_order_queue if name == DEFAULT_QUEUE else name
 
 
 def _start(worker: Worker, stop: threading.Event) -> bool:

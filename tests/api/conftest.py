@@ -37,6 +37,14 @@ class Server:
     def run(self, name: str) -> dict[str, Any]:
         return dict(self.http.get(f"{RUNS}/{name}").json())
 
+    def summary(self, name: str) -> dict[str, Any]:
+        return dict(self.http.get(f"{RUNS}/{name}/metrics").json())
+
+    def producers(self, run_id: str) -> list[int]:
+        """The process ids of the producers that the run has had here."""
+        lines = [line for line in self.program.output.splitlines() if "producer started" in line and run_id in line]
+        return [int(line.split("pid=")[1].split()[0]) for line in lines]
+
     def wait_for(self, name: str, state: Callable[[str], bool], seconds: float = 60.0) -> dict[str, Any]:
         wait_until(lambda: state(self.run(name)["state"]), seconds, f"the run's state, now {self.run(name)}")
         return self.run(name)

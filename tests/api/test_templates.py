@@ -73,6 +73,7 @@ def test_validation_stores_nothing(http: httpx.Client) -> None:
     assert valid.status_code == 200
     assert valid.json()["valid"] is True
     assert valid.json()["queues"] == ["yeeter.simulation.orders"]
+    assert set(map(tuple, valid.json()["retry_delays"])) == {(1.0, 2.0)}
     assert valid.json()["document"]["orders"] == 1000
     assert http.get(f"{TEMPLATES}/unstored").status_code == 404
 

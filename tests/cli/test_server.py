@@ -122,7 +122,9 @@ def test_more_connections_need_a_destination_to_connect_to(server: str, both: Ye
 def test_doctor_asks_the_server(server: str, both: Yeeter) -> None:
     result = both("doctor", "--server", server, "--json")
     assert result.code == 0
-    assert [check["name"] for check in result.json["checks"]] == ["database", "broker", "study store", "API"]
+    connections = ["database", "broker", "study store", "API"]
+    upkeep = ["queues", "destinations", "dead letters"]
+    assert [check["name"] for check in result.json["checks"]] == connections + upkeep
 
 
 @pytest.mark.parametrize(

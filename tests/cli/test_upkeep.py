@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
+from app.adapters.broker.rabbitmq import RabbitMqBroker
+from app.adapters.database import SqlDatabase
+from app.domain.work import Death, NewDeadLetter
+from app.ports import Message
 from tests.cli.conftest import Yeeter
-from tests.services.processes import free_port
+from tests.services.processes import free_port, wait_until
+from tests.services.rabbitmq import RabbitMq
 
 
 def test_all_is_well_on_a_new_machine(yeeter: Yeeter) -> None:
     result = yeeter("doctor")
     assert result.code == 0
-    assert [line.split()[0] for line in result.out.splitlines()] == ["ok", "ok", "ok"]
+    assert [line.split()[0] for line in result.out.splitlines()] == ["ok"] * 6
 
 
 def test_what_is_broken_is_named_with_its_cure(yeeter: Yeeter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,3 +53,32 @@ def test_a_shared_database_is_migrated_on_request_only(
     assert refused.errors[0].endswith("run `yeeter db upgrade`")
     assert yeeter("db", "upgrade").code == 0
     assert yeeter("templates", "list").code == 0
+
+
+def test_a_broker_that_takes_no_messages_is_told(
+    yeeter: Yeeter, monkeypatch: pytest.MonkeyPatch, rabbitmq: RabbitMq, amqp_url: str
+) -> None:
+    monkeypatch.setenv("RABBITMQ_URL", amqp_url)
+    with rabbitmq.alarm():
+        wait_until(lambda: "low on memory" in yeeter("doctor", "--json").out, 60, "the alarm in doctor's words")
+
+
+def test_what_waits_for_somebody_is_told(yeeter: Yeeter, monkeypatch: pytest.MonkeyPatch, amqp_url: str) -> None:
+    assert yeeter("db", "upgrade").code == 0
+    with closing(SqlDatabase("sqlite:///.yeeter/yeeter.db")) as database, database.transaction() as work:
+        for _ in range(5):
+            work.destinations.report("dicom:PACS@archive:104", "connection refused")
+        work.dead_letters.add([NewDeadLetter("jobs", "x", "{", Death("not_a_job", "not JSON"), "w1")])
+    monkeypatch.setenv("RABBITMQ_URL", amqp_url)
+    with closing(RabbitMqBroker(amqp_url)) as broker:
+        broker.declare(["send_dicom"])
+        broker.publish([Message("m1", "send_dicom", b"{}")])
+        result = yeeter("doctor", "--json")
+    checks = {check["name"]: check for check in result.json["checks"]}
+    assert [name for name, check in checks.items() if not check["ok"]] == ["queues", "destinations"]
+    queues, destinations = checks["queues"]["detail"], checks["destinations"]["detail"]
+    assert queues == "1 jobs wait in send_dicom and nobody takes them: start `yeeter worker --queues send_dicom`"
+    assert "dicom:PACS@archive:104 is away since" in destinations and destinations.endswith("connection refused")
+    assert checks["dead letters"]["detail"].startswith("1 are open")
+    (row,) = yeeter("destinations", "list", "--json").json["destinations"]
+    assert (row["state"], row["faults"], row["parked_jobs"]) == ("OPEN", 5, 0)

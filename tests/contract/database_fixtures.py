@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Engine
@@ -21,19 +21,27 @@ from app.domain.run import OrderState, Run, RunState, StepState
 from app.domain.work import (
     Claim,
     ClaimRequest,
+    DeadLetterFilter,
+    DeadLetterRow,
+    Death,
     JobFinish,
+    JobReference,
     NewStep,
     OrderAcknowledged,
     OrderIntent,
     OrderRow,
     OutboxEntry,
+    RetryCause,
     StepOutcome,
     StepRow,
 )
+from app.ports import UnitOfWork
 from tests.services.postgres import Postgres
 
 TYPES = ("GENERATE_HL7", "GENERATE_DICOM", "SEND_DICOM")
 QUEUE = "jobs"
+EXPIRED = -1.0  # seconds: a lease that has just run out
+Result = TypeVar("Result")
 
 
 # --- databases: made once for all tests, which keep apart by their runs ---
@@ -114,6 +122,10 @@ class Play:
         with self.database.transaction() as work:
             work.runs.add(self.run)
 
+    def do(self, block: Callable[[UnitOfWork], Result]) -> Result:
+        with self.database.transaction() as work:
+            return block(work)
+
     # Emission
 
     def intent(self, number: int, **values: Any) -> OrderIntent:
@@ -136,14 +148,14 @@ class Play:
         with self.database.transaction() as work:
             work.orders.begin(self.run.id, [self.intent(number) for number in numbers])
 
-    def job(self, number: int, position: int = 0) -> Job:
+    def job(self, number: int, position: int = 0, epoch: int = 0) -> Job:
         """The job whose slip begins with the step at ``position`` behind the first one."""
         slip = tuple(
             SlipEntry(index, self.types[index], self.queues[index - 1], {}, 60.0)
             for index in range(1 + position, len(self.types))
         )
-        id_ = job_id(self.run.id, number, slip[0].index, 0)
-        return Job(id_, self.run.id, self.run.run_key, number, 0, slip, {}, {}, {}, {})
+        id_ = job_id(self.run.id, number, slip[0].index, epoch)
+        return Job(id_, self.run.id, self.run.run_key, number, epoch, slip, {}, {}, {}, {})
 
     def steps(self, number: int) -> list[NewStep]:
         first = NewStep(number, 0, self.types[0], StepState.SUCCEEDED, starts=1)
@@ -172,8 +184,10 @@ class Play:
 
     # Work
 
-    def request(self, number: int, *indexes: int, epoch: int = 0, redelivered: bool = False) -> ClaimRequest:
-        return ClaimRequest(self.run.id, number, indexes or (1, 2), epoch, redelivered)
+    def request(
+        self, number: int, *indexes: int, epoch: int = 0, redelivered: bool = False, destination: str = ""
+    ) -> ClaimRequest:
+        return ClaimRequest(self.run.id, number, indexes or (1, 2), epoch, redelivered, destination)
 
     def claim(self, *requests: ClaimRequest | int, worker: str = "w1", seconds: float = 60.0) -> list[Claim]:
         wanted = [self.request(each) if isinstance(each, int) else each for each in requests]
@@ -198,6 +212,61 @@ class Play:
             "instances_stored": 3,
         }
         return JobFinish(**given | values)
+
+    def retried(
+        self, number: int, claim: Claim, cause: RetryCause, delay: float = 0.0, done: int = 0, **values: Any
+    ) -> JobFinish:
+        """The finish of a job that is to be tried again, for the step behind the ``done`` ones that succeeded."""
+        index = claim.head + done
+        epoch = values.get("epoch", 0)
+        again = outcome(index, self.types[index], StepState.READY, error=f"a {cause}", cause=cause)
+        given: dict[str, Any] = {
+            "steps": (*(outcome(i, self.types[i]) for i in range(claim.head, index)), again),
+            "following": OutboxEntry(self.job(number, index - 1, epoch), delay, claim.starts),
+            "order_state": None,
+            "instances_stored": 0,
+        }
+        return self.finished(number, claim, **given | values)
+
+    def died(self, number: int, claim: Claim, done: int = 0, **values: Any) -> JobFinish:
+        """The finish of a job that is given up, at the step behind the ``done`` ones that succeeded."""
+        index = claim.head + done
+        given: dict[str, Any] = {
+            "steps": (
+                *(outcome(i, self.types[i]) for i in range(claim.head, index)),
+                outcome(index, self.types[index], StepState.FAILED, error="no good"),
+                *(outcome(i, self.types[i], StepState.CANCELLED) for i in range(index + 1, len(self.types))),
+            ),
+            "order_state": OrderState.FAILED,
+            "reason": f"{self.types[index]}: no good",
+            "instances_stored": 0,
+            "death": Death("permanent", "no good", "Traceback: ..."),
+            "body": '{"a": "job"}',
+        }
+        return self.finished(number, claim, **given | values)
+
+    def release(self, waiting_for: str, limit: int = 1000, *, probe: bool = False) -> list[JobReference]:
+        """What a producer does: parked jobs go into the outbox again."""
+
+        def release(work: UnitOfWork) -> list[JobReference]:
+            released = work.jobs.release(self.run.id, waiting_for, limit, probe=probe)
+            work.outbox.put(
+                [
+                    OutboxEntry(self.job(each.order_number, each.step_index - 1, each.epoch), starts=each.starts)
+                    for each in released
+                ]
+            )
+            return released
+
+        return self.do(release)
+
+    def parked(self) -> dict[str, int]:
+        return {each.waiting_for: each.jobs for each in self.database.queries.parked(self.run.id)}
+
+    def letters(self, **wanted: Any) -> list[DeadLetterRow]:
+        """The run's dead letters, the newest first."""
+        wanted = {"state": None, "run": self.run.id} | wanted
+        return self.database.queries.dead_letters(DeadLetterFilter(**wanted), after=None, limit=1000).rows
 
     def finish(self, *finishes: JobFinish) -> list[bool]:
         with self.database.transaction() as work:
@@ -243,8 +312,9 @@ def outcome(index: int, type_: str, state: StepState = StepState.SUCCEEDED, **va
 def tables_with_rows_of(engine: Engine, run_id: str) -> list[str]:
     """Tables that still have rows of a run."""
     with engine.connect() as connection:
-        tables = ("simulation_orders", "simulation_step_executions", "simulation_run_events", "outbox")
-        named = [*((table, "run_id") for table in (*tables, "simulation_findings")), ("simulation_runs", "id")]
+        hot = ("simulation_orders", "simulation_step_executions", "simulation_run_events", "outbox", "parked_jobs")
+        tables = (*hot, "dead_letters", "simulation_findings", "simulation_summaries")
+        named = [*((table, "run_id") for table in tables), ("simulation_runs", "id")]
         return [
             table
             for table, column in named

@@ -11,10 +11,10 @@ import pytest
 from app.adapters.broker.in_process import InProcessBroker
 from app.adapters.broker.rabbitmq import RabbitMqBroker
 from app.domain.errors import PublishFailed, Unavailable
-from app.ports import Broker, Delivery, Message, QueueDepth, Subscription
+from app.ports import DEAD_QUEUE, DELIVERY_LIMIT, Broker, Delivery, Message, QueueDepth
+from tests.contract.broker_messages import LONG, bring_back, collect, numbered
 from tests.services.processes import wait_until
 
-LONG = 10.0  # seconds to wait for what must come
 SHORT = 0.2  # seconds to wait for what must not come
 
 
@@ -35,20 +35,6 @@ def messages(*names: str, queue: str = "work") -> list[Message]:
     return [Message(name, queue, f"body of {name}".encode()) for name in names]
 
 
-def numbered(count: int, prefix: str = "m") -> list[Message]:
-    return messages(*(f"{prefix}{number}" for number in range(count)))
-
-
-def collect(subscription: Subscription, count: int) -> list[Delivery]:
-    """So many deliveries, in as many calls as it takes."""
-    deliveries: list[Delivery] = []
-    while len(deliveries) < count:
-        batch = subscription.receive(count - len(deliveries), LONG)
-        assert batch, f"only {len(deliveries)} of {count} came"
-        deliveries += batch
-    return deliveries
-
-
 def ids_of(published: Sequence[Message]) -> list[str]:
     return sorted(message.id for message in published)
 
@@ -58,10 +44,10 @@ def ids(deliveries: Sequence[Delivery]) -> list[str]:
 
 
 def test_delivers_what_was_published_in_order(broker: Broker) -> None:
-    broker.publish(numbered(50))
+    broker.publish(numbered(0, 50))
     deliveries = collect(broker.subscribe(["work"], prefetch=100), 50)
     assert [(d.message_id, d.queue, d.body, d.redelivered) for d in deliveries] == [
-        (m.id, "work", m.body, False) for m in numbered(50)
+        (m.id, "work", m.body, False) for m in numbered(0, 50)
     ]
 
 
@@ -91,7 +77,7 @@ def test_receives_nothing_when_nothing_comes(broker: Broker) -> None:
 
 
 def test_receives_no_more_than_asked_for(broker: Broker) -> None:
-    broker.publish(numbered(10))
+    broker.publish(numbered(0, 10))
     subscription = broker.subscribe(["work"], prefetch=10)
     assert len(subscription.receive(3, LONG)) <= 3
 
@@ -109,13 +95,13 @@ def test_acknowledged_is_gone_and_the_rest_comes_again_marked(broker: Broker) ->
 
 
 def test_what_was_never_received_comes_to_the_next_subscription(broker: Broker) -> None:
-    broker.publish(numbered(5))
+    broker.publish(numbered(0, 5))
     broker.subscribe(["work"], prefetch=2).close()
-    assert sorted(ids(collect(broker.subscribe(["work"], prefetch=10), 5))) == ids_of(numbered(5))
+    assert sorted(ids(collect(broker.subscribe(["work"], prefetch=10), 5))) == ids_of(numbered(0, 5))
 
 
 def test_holds_no_more_than_its_prefetch(broker: Broker) -> None:
-    broker.publish(numbered(5))
+    broker.publish(numbered(0, 5))
     subscription = broker.subscribe(["work"], prefetch=2)
     held = collect(subscription, 2)
     assert subscription.receive(10, SHORT) == []
@@ -126,9 +112,9 @@ def test_holds_no_more_than_its_prefetch(broker: Broker) -> None:
 
 
 def test_what_one_subscription_does_not_hold_goes_to_another(broker: Broker) -> None:
-    broker.publish(numbered(4))
+    broker.publish(numbered(0, 4))
     first, second = (broker.subscribe(["work"], prefetch=2) for _ in range(2))
-    assert sorted(ids(collect(first, 2) + collect(second, 2))) == ids_of(numbered(4))
+    assert sorted(ids(collect(first, 2) + collect(second, 2))) == ids_of(numbered(0, 4))
 
 
 def test_consumes_from_several_queues(broker: Broker) -> None:
@@ -142,7 +128,7 @@ def test_consumes_from_several_queues(broker: Broker) -> None:
 
 
 def test_several_queues_share_the_prefetch(broker: Broker) -> None:
-    broker.publish(numbered(5) + messages(*"abcde", queue="other"))
+    broker.publish(numbered(0, 5) + messages(*"abcde", queue="other"))
     subscription = broker.subscribe(["work", "other"], prefetch=4)
     held = collect(subscription, 4)
     assert subscription.receive(10, SHORT) == []
@@ -187,7 +173,7 @@ def test_settling_after_the_end_does_nothing(broker: Broker) -> None:
 
 
 def test_acknowledges_from_many_threads(broker: Broker) -> None:
-    broker.publish(numbered(200))
+    broker.publish(numbered(0, 200))
     subscription = broker.subscribe(["work"], prefetch=40)
     seen: list[str] = []
     with ThreadPoolExecutor(8) as pool:
@@ -196,12 +182,12 @@ def test_acknowledges_from_many_threads(broker: Broker) -> None:
                 seen.append(delivery.message_id)
                 pool.submit(subscription.acknowledge, [delivery])
     subscription.close()
-    assert sorted(seen) == ids_of(numbered(200))
+    assert sorted(seen) == ids_of(numbered(0, 200))
     assert broker.subscribe(["work"], prefetch=10).receive(10, SHORT) == []
 
 
 def test_publishes_from_many_threads(broker: Broker) -> None:
-    batches = [numbered(100, prefix=name) for name in "abcd"]
+    batches = [messages(*(f"{name}{number}" for number in range(100))) for name in "abcd"]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(broker.publish, batches))
     received = ids(collect(broker.subscribe(["work"], prefetch=500), 400))
@@ -222,7 +208,7 @@ def test_the_end_wakes_a_thread_that_waits(broker: Broker) -> None:
 
 def test_depth_counts_what_is_ready_and_who_consumes(broker: Broker) -> None:
     assert broker.depth("work") == QueueDepth(0, 0)
-    broker.publish(numbered(3))
+    broker.publish(numbered(0, 3))
     assert broker.depth("work") == QueueDepth(3, 0)
     subscription = broker.subscribe(["work"], prefetch=10)
     subscription.acknowledge(collect(subscription, 3))
@@ -252,6 +238,60 @@ def test_a_queue_that_is_not_there_is_named(broker: Broker) -> None:
         broker.subscribe(["work", "nowhere"], prefetch=10)
 
 
+def test_what_comes_back_too_often_is_set_aside_once_and_says_where_it_was(broker: Broker) -> None:
+    broker.publish(messages("poison"))
+    bring_back(broker, DELIVERY_LIMIT + 1)
+    dead = broker.subscribe([DEAD_QUEUE], prefetch=10)
+    [delivery] = collect(dead, 1)
+    assert (delivery.message_id, delivery.queue, delivery.body) == ("poison", DEAD_QUEUE, b"body of poison")
+    assert (delivery.origin, delivery.cause, delivery.redelivered) == ("work", "delivery_limit", False)
+    dead.acknowledge([delivery])
+    assert dead.receive(10, SHORT) == []
+    for queue in ("work", DEAD_QUEUE):
+        wait_until(lambda name=queue: broker.depth(name).ready == 0, LONG, f"end of what was in {queue}")
+
+
+def test_what_comes_back_as_often_as_it_may_is_delivered_once_more(broker: Broker) -> None:
+    broker.publish(messages("lively"))
+    bring_back(broker, DELIVERY_LIMIT)
+    [delivery] = collect(broker.subscribe(["work"], prefetch=10), 1)
+    assert (delivery.message_id, delivery.redelivered) == ("lively", True)
+    assert (delivery.origin, delivery.cause) == ("", "")
+
+
+def test_a_dead_message_stays_until_it_is_acknowledged(broker: Broker) -> None:
+    broker.publish(messages("poison"))
+    bring_back(broker, DELIVERY_LIMIT + 1)
+    bring_back(broker, DELIVERY_LIMIT + 1, DEAD_QUEUE)
+    [delivery] = collect(broker.subscribe([DEAD_QUEUE], prefetch=10), 1)
+    assert (delivery.message_id, delivery.origin, delivery.redelivered) == ("poison", "work", True)
+
+
+def test_a_dead_message_published_anew_begins_anew(broker: Broker) -> None:
+    broker.publish(messages("again"))
+    bring_back(broker, DELIVERY_LIMIT + 1)
+    dead = broker.subscribe([DEAD_QUEUE], prefetch=10)
+    [delivery] = collect(dead, 1)
+    broker.publish([Message(delivery.message_id, delivery.origin, delivery.body)])
+    dead.acknowledge([delivery])
+    [fresh] = collect(broker.subscribe(["work"], prefetch=10), 1)
+    assert (fresh.message_id, fresh.redelivered, fresh.origin) == ("again", False, "")
+
+
+def test_the_dead_queue_may_be_declared_and_not_published_to(broker: Broker) -> None:
+    broker.declare([DEAD_QUEUE])
+    with pytest.raises(PublishFailed, match=DEAD_QUEUE):
+        broker.publish(messages("a", queue=DEAD_QUEUE))
+    assert broker.depth(DEAD_QUEUE).ready == 0
+
+
+def test_without_trouble_there_is_nothing_to_say(broker: Broker) -> None:
+    assert broker.trouble() == ""
+    broker.publish(messages("a"))
+    assert broker.trouble() == ""
+    assert broker.depth("work").ready == 1
+
+
 def test_nothing_works_after_the_end(broker: Broker) -> None:
     subscription = broker.subscribe(["work"], prefetch=10)
     broker.close()
@@ -266,3 +306,4 @@ def test_nothing_works_after_the_end(broker: Broker) -> None:
         broker.subscribe(["work"], prefetch=1)
     with pytest.raises(Unavailable):
         broker.depth("work")
+    assert "closed" in broker.trouble()

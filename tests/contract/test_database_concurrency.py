@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,8 @@ import pytest
 from app.adapters.database import SqlDatabase
 from app.domain.errors import Unavailable
 from app.domain.event import JOB_FINISHED, TERMINAL_ORDER_KINDS
-from app.domain.run import OrderState, RunState
-from app.domain.work import Claim, ClaimRequest, JobFinish
+from app.domain.run import OrderState, RunState, StepState
+from app.domain.work import PAUSE, Claim, ClaimRequest, DestinationReport, JobFinish
 from app.ports import UnitOfWork
 from tests.contract.database_fixtures import Play
 
@@ -117,6 +118,129 @@ def test_cancelling_while_many_work_ends_every_order_once(play: Play) -> None:
     assert counts.get(OrderState.CANCELLED, 0) == cancelled
     assert sum(counts.values()) == counts.get(OrderState.COMPLETED, 0) + cancelled == ORDERS
     assert sum(group.turned_away for group in groups) == 0
+
+
+class Troubled(Group):
+    """Works on jobs whose destination comes and goes: some are parked, some tried again, some done."""
+
+    def __init__(self, play: Play, seed: int, destination: str) -> None:
+        super().__init__(play, seed)
+        self._destination = destination
+
+    def work(self, rounds: int) -> Troubled:
+        for _ in range(rounds):
+            wanted = sorted(self._draw.sample(range(ORDERS), k=30), key=lambda _: self._draw.random())
+            redelivered = self._draw.random() < 0.3
+            requests = [
+                self._play.request(number, redelivered=redelivered, destination=self._destination) for number in wanted
+            ]
+            claims = self._again(partial(_claim, requests))
+            granted = [(number, claim) for number, claim in zip(wanted, claims, strict=True) if claim.granted]
+            given_up, ended = granted[:2], granted[2:]
+            returned = [(self._play.request(number), claim) for number, claim in given_up]
+            self._again(lambda work, returned=returned: work.jobs.give_up(returned))  # type: ignore[misc]
+            self._finish([self._end(number, claim) for number, claim in ended])
+        return self
+
+    def _end(self, number: int, claim: Claim) -> JobFinish:
+        draw = self._draw.random()
+        if draw < 0.3:
+            return self._play.finished(number, claim, destination=DestinationReport(self._destination))
+        if draw < 0.5:
+            return self._play.retried(number, claim, "verdict", destination=DestinationReport(self._destination))
+        return self._play.retried(
+            number, claim, "transport", destination=DestinationReport(self._destination, "connection reset")
+        )
+
+
+def test_parking_releasing_and_sweeping_while_many_work_loses_no_job(play: Play) -> None:
+    play.acknowledge(*range(ORDERS))
+    key = f"dicom:ARCHIVE@{uuid.uuid4()}:104"
+    begun = threading.Barrier(THREADS + 3)
+    done = threading.Event()
+
+    def work(seed: int) -> Troubled:
+        group = Troubled(play, seed, key)
+        begun.wait()
+        return group.work(rounds=10)
+
+    def release(probe: bool) -> int:
+        begun.wait()
+        count = 0
+        while not done.wait(0.002):
+            count += len(play.release(key, 5, probe=probe))
+            play.do(lambda work: work.destinations.may_probe(key))
+            play.publish(50)
+        return count
+
+    def sweep(_: int) -> None:
+        begun.wait()
+        while not done.wait(0.002):
+            play.do(lambda work: work.jobs.lost(play.run.id, 0.0, -1, 50))
+
+    with ThreadPoolExecutor(THREADS + 3) as threads:
+        workers = [threads.submit(work, seed) for seed in range(THREADS)]
+        others = [threads.submit(release, False), threads.submit(release, True), threads.submit(sweep, 0)]
+        try:
+            groups = [each.result() for each in workers]
+        finally:
+            done.set()
+        for other in others:
+            other.result()
+    parked = [number for number in range(ORDERS) if StepState.PARKED in play.step_states(number)]
+    assert play.parked().get(key, 0) == len(parked)
+    assert len(play.release(key)) == len(parked)
+    claims = play.claim(*(play.request(number, redelivered=True) for number in range(ORDERS)))
+    play.finish(*(play.finished(number, claim) for number, claim in enumerate(claims) if claim.granted))
+    assert ends_of(play) == dict.fromkeys(range(ORDERS), 1)
+    assert play.counts() == {OrderState.COMPLETED: ORDERS}
+    assert sum(group.turned_away for group in groups) == 0
+
+
+def test_a_release_and_a_claim_of_the_same_job_wait_for_each_other(postgres_database: SqlDatabase) -> None:
+    play = Play(postgres_database)
+    play.acknowledge(0)
+    play.move(RunState.RUNNING, RunState.PAUSED)
+    play.claim(0)
+    play.move(RunState.RUNNING)
+    with ThreadPoolExecutor(1) as threads:
+        with play.database.transaction() as work:
+            assert len(work.jobs.release(play.run.id, PAUSE, 10)) == 1
+            claiming = threads.submit(play.claim, 0)
+            with pytest.raises(TimeoutError):
+                claiming.result(0.2)
+        assert [claim.granted for claim in claiming.result(60)] == [True]
+
+
+def test_jobs_are_given_up_in_the_order_in_which_they_are_locked(postgres_database: SqlDatabase) -> None:
+    play = Play(postgres_database)
+    play.acknowledge(0, 1)
+    claims = play.claim(0, 1)
+    both = [(play.request(number), claims[number]) for number in (1, 0)]
+    again = [play.request(number, redelivered=True) for number in (0, 1)]
+    with ThreadPoolExecutor(1) as threads:
+        with play.database.transaction() as work:
+            work.jobs.claim(again[:1], "w2", 60.0)
+            giving_up = threads.submit(play.do, lambda work: work.jobs.give_up(both))
+            with pytest.raises(TimeoutError):
+                giving_up.result(0.2)
+            work.jobs.claim(again[1:], "w2", 60.0)  # were it locked by now, the two would wait for each other
+        giving_up.result(60)
+    assert [play.step(number, 1).state for number in (0, 1)] == [StepState.RUNNING, StepState.RUNNING]
+
+
+def test_a_job_that_was_parked_is_released_once(postgres_database: SqlDatabase) -> None:
+    play = Play(postgres_database)
+    play.acknowledge(0, 1)
+    play.move(RunState.RUNNING, RunState.PAUSED)
+    play.claim(0, 1)
+    with ThreadPoolExecutor(1) as threads:
+        with play.database.transaction() as work:
+            assert len(work.jobs.release(play.run.id, PAUSE, 1)) == 1
+            releasing = threads.submit(play.release, PAUSE)
+            with pytest.raises(TimeoutError):
+                releasing.result(0.2)
+        assert [each.order_number for each in releasing.result(60)] == [1]
 
 
 def test_a_deadlock_is_an_invitation_to_try_again(postgres_database: SqlDatabase) -> None:

@@ -9,7 +9,7 @@ import pytest
 from app.domain.errors import NotFound
 from app.domain.event import JOB_QUEUED, ORDER_CANCELLED, STEP_CANCELLED, STEP_SUCCEEDED
 from app.domain.run import OrderState, RunState, StepState
-from app.domain.work import NewStep, OrderAcknowledged, OutboxEntry
+from app.domain.work import PAUSE, NewStep, OrderAcknowledged, OutboxEntry
 from tests.contract.database_fixtures import Play, outcome
 
 
@@ -96,6 +96,28 @@ def test_forgetting_removes_what_never_left_and_nothing_else(play: Play) -> None
         play.order(1)
 
 
+def test_orders_that_have_a_row_are_known_by_number(play: Play) -> None:
+    assert play.do(lambda work: work.orders.begun(play.run.id)) == {}
+    play.acknowledge(0, 3)
+    play.begin(1, 7)
+    assert play.do(lambda work: work.orders.begun(play.run.id)) == {0: False, 1: True, 3: False, 7: True}
+
+
+def test_one_positive_acknowledgement_says_who_the_receiver_is(play: Play) -> None:
+    def acknowledgement() -> str:
+        return play.do(lambda work: work.orders.any_acknowledgement(play.run.id))
+
+    assert acknowledgement() == ""
+    play.begin(0, 1, 2, 3)
+    answers = [("AR", "refused"), ("AA", ""), ("CA", "MSH|…|MSA|CA")]
+    with play.database.transaction() as work:
+        for number, (code, text) in enumerate(answers):
+            assert work.orders.any_acknowledgement(play.run.id) == ""
+            outcome = acknowledged(number, OrderState.COMPLETED, ack_code=code, acknowledgement=text)
+            work.orders.acknowledge(play.run.id, [outcome], [])
+    assert acknowledgement() == "MSH|…|MSA|CA"
+
+
 def test_counts_name_every_state(play: Play) -> None:
     with play.database.transaction() as work:
         assert work.orders.counts(play.run.id) == dict.fromkeys(OrderState, 0)
@@ -123,6 +145,24 @@ def test_cancelling_ends_every_order_that_nobody_has_claimed(play: Play) -> None
     assert JOB_QUEUED in play.kinds(0) and ORDER_CANCELLED not in play.kinds(0)
     assert play.finish(play.finished(0, claim)) == [True]
     assert play.order(0).state is OrderState.COMPLETED
+
+
+def test_cancelling_takes_jobs_that_wait_for_another_attempt_or_a_destination(play: Play) -> None:
+    play.acknowledge(0, 1, 2)
+    play.publish()
+    [claim] = play.claim(0)
+    play.finish(play.retried(0, claim, "transport", delay=600.0))
+    play.move(RunState.RUNNING, RunState.PAUSED)
+    play.claim(1)
+    assert play.parked() == {PAUSE: 1} and play.waiting() == 1
+    with play.database.transaction() as work:
+        assert work.orders.cancel_waiting(play.run.id) == 3
+    assert play.parked() == {} and play.waiting() == 0
+    assert play.counts() == {OrderState.CANCELLED: 3}
+    for number in range(3):
+        assert play.step_states(number) == [StepState.SUCCEEDED, StepState.CANCELLED, StepState.CANCELLED]
+    assert not play.do(lambda work: work.jobs.outstanding(play.run.id))
+    assert play.release(PAUSE) == []
 
 
 def test_cancelling_between_two_jobs_ends_the_steps_that_are_left(play: Play) -> None:

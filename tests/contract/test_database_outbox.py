@@ -55,6 +55,17 @@ def test_what_was_sent_is_gone_and_noted(play: Play) -> None:
     assert queued[0].data == {"queue": QUEUE, "job": play.job(1).id, "publish_seconds": 0.012346}
 
 
+def test_each_time_a_job_is_queued_is_told_by_the_starts_it_had(play: Play) -> None:
+    for starts in (0, 0, 2, 2, 3):
+        with play.database.transaction() as work:
+            work.outbox.put([OutboxEntry(play.job(1), starts=starts), OutboxEntry(play.job(2))])
+            assert {message.starts for message in work.outbox.take(play.run.id, 10)} == {starts, 0}
+        assert sorted(play.publish()) == [1, 2]
+    assert play.waiting() == 0
+    queued = [(event.order_number, event.starts) for event in play.events() if event.kind == JOB_QUEUED]
+    assert sorted(queued) == [(1, 0), (1, 2), (1, 3), (2, 0)]  # again without a start in between: told once
+
+
 def test_each_run_has_its_own_entries(play: Play) -> None:
     other = Play(play.database)
     put(play, 1)
@@ -79,3 +90,28 @@ def test_entries_that_another_transaction_still_writes_are_not_seen(postgres_dat
         writer.outbox.put([OutboxEntry(play.job(1))])
         assert play.publish() == []
     assert play.publish() == [1]
+
+
+def test_a_job_counts_as_queued_from_when_it_was_taken(play: Play) -> None:
+    """A worker may start it before its producer has heard the broker's confirm, let alone written it."""
+    play.acknowledge(0)
+    with play.database.transaction() as work:
+        taken = work.outbox.take(play.run.id, 10)
+    (claim,) = play.claim(play.request(0))
+    assert claim.granted
+    with play.database.transaction() as work:
+        work.outbox.sent(taken, 0.001)
+    events, _ = play.database.feed.read(play.run.id, None, 100)
+    at = {recorded.event.kind: recorded.at for recorded in events}
+    assert at["job.queued"] <= at["job.started"]
+
+
+def test_what_was_cancelled_while_it_was_published_is_not_told_to_be_queued(play: Play) -> None:
+    play.acknowledge(0, 1)
+    with play.database.transaction() as work:
+        taken = work.outbox.take(play.run.id, 10)
+    with play.database.transaction() as work:
+        assert work.orders.cancel_waiting(play.run.id) == 2
+    with play.database.transaction() as work:
+        work.outbox.sent(taken, 0.001)
+    assert "job.queued" not in [event.kind for event in play.events(0)]

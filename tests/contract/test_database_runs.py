@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.adapters.database import SqlDatabase
-from app.adapters.database.tables import run_transitions, runs
+from app.adapters.database.tables import run_transitions, runs, summaries
 from app.domain.errors import Conflict, NotFound
 from app.domain.run import TRANSITIONS, RunState, Verdict
 from app.domain.work import Finding
@@ -115,6 +115,38 @@ def test_the_summary_and_verdict_are_kept(play: Play) -> None:
     assert run.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("end", [RunState.FAILED, RunState.COMPLETED_WITH_ERRORS])
+def test_a_run_that_ended_with_errors_is_reopened_at_the_next_epoch(play: Play, engine: Engine, end: RunState) -> None:
+    play.move(RunState.RUNNING, RunState.WAITING_ON_WORKERS, RunState.RECONCILING)
+    with play.database.transaction() as work:
+        work.runs.conclude(play.run.id, {"epoch": "first"}, Verdict.FAIL)
+        work.runs.move(play.run.id, end, "3 orders failed")
+    reopened = play.do(lambda work: work.runs.reopen(play.run.id, "3 dead letters are tried again"))
+    assert (reopened.state, reopened.epoch, reopened.finished_at) == (RunState.WAITING_ON_WORKERS, 1, None)
+    assert (reopened.summary, reopened.verdict, reopened.reason) == (None, None, "3 dead letters are tried again")
+    told = play.events()[-1]
+    assert (told.epoch, told.data) == (1, {"state": "WAITING_ON_WORKERS", "reason": "3 dead letters are tried again"})
+    assert play.run.id in {run.id for run in play.database.queries.runs_to_resume()}
+    with play.database.transaction() as work:
+        for _ in range(2):  # a commit whose answer was lost
+            work.runs.conclude(play.run.id, {"epoch": "second"}, Verdict.PASS)
+        assert work.runs.get(play.run.id).summary == {"epoch": "second"}
+    with engine.connect() as connection:
+        columns = (summaries.c.epoch, summaries.c.summary, summaries.c.verdict)
+        kept = connection.execute(select(*columns).where(summaries.c.run_id == play.run.id).order_by(columns[0])).all()
+    assert [tuple(row) for row in kept] == [(0, {"epoch": "first"}, "fail"), (1, {"epoch": "second"}, "pass")]
+
+
+@pytest.mark.parametrize("state", sorted(set(RunState) - {RunState.FAILED, RunState.COMPLETED_WITH_ERRORS}))
+def test_no_other_run_can_be_reopened(database: SqlDatabase, state: RunState) -> None:
+    run = new_run(state=state)
+    with database.transaction() as work:
+        work.runs.add(run)
+        with pytest.raises(Conflict):
+            work.runs.reopen(run.id, "again")
+        assert work.runs.get(run.id).epoch == 0
+
+
 def test_a_failed_block_leaves_nothing(database: SqlDatabase) -> None:
     run = new_run()
     with pytest.raises(ZeroDivisionError), database.transaction() as work:
@@ -127,14 +159,19 @@ def test_a_failed_block_leaves_nothing(database: SqlDatabase) -> None:
 def test_removing_a_run_leaves_no_row_of_it_and_all_of_the_others(play: Play, engine: Engine) -> None:
     other = Play(play.database)
     for each in (play, other):
-        each.acknowledge(0, 1)
+        each.acknowledge(0, 1, 2)
+        [dead] = each.claim(1)
+        each.finish(each.died(1, dead))
+        each.move(RunState.RUNNING, RunState.PAUSED)
+        each.claim(2)
         with each.database.transaction() as work:
             work.journal.find(each.run.id, 0, [Finding(0, "X", "missing", "hl7", "")])
+            work.runs.conclude(each.run.id, {}, Verdict.PASS)
     with play.database.transaction() as work, pytest.raises(Conflict, match="cancel it first"):
         work.runs.remove(play.run.id)
-    assert len(tables_with_rows_of(engine, play.run.id)) == 6
+    assert len(tables_with_rows_of(engine, play.run.id)) == 9
     play.move(RunState.FAILED)
     with play.database.transaction() as work:
         work.runs.remove(play.run.run_key)
     assert tables_with_rows_of(engine, play.run.id) == []
-    assert len(tables_with_rows_of(engine, other.run.id)) == 6
+    assert len(tables_with_rows_of(engine, other.run.id)) == 9

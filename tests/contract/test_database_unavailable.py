@@ -5,15 +5,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.adapters.database import SqlDatabase
 from app.adapters.database.engine import errors_of, make_engine
-from app.domain.errors import InvalidInput, Unavailable
-from app.domain.run import RunState
+from app.domain.errors import InvalidInput, SchemaMissing, Unavailable
+from app.domain.run import OrderState, RunState
 from tests.contract.database_fixtures import Play, url_of
 from tests.services.postgres import Postgres, running_postgres
 
@@ -130,7 +131,44 @@ def test_a_pool_that_is_used_up_is_unavailable(engine: Engine) -> None:
         raise PoolTimeout
 
 
+@pytest.mark.parametrize(
+    "statement", ["SELECT 1 FROM simulation_nothing", "SELECT no_such_column FROM simulation_runs"]
+)
+def test_a_schema_of_another_version_is_not_waited_for(engine: Engine, statement: str) -> None:
+    missing = pytest.raises(SchemaMissing, match=r"^database.*yeeter db upgrade")
+    with missing, errors_of(engine), engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+
+
 # --- SQLite ---
+
+
+def test_a_disk_that_is_full_is_waited_for(sqlite_url: str) -> None:
+    database = SqlDatabase(sqlite_url)
+    database.upgrade()
+    play = Play(database)
+    play.acknowledge(0)
+    set_pages(database, "page_count")
+    numbers = list(range(1, 500))
+    with pytest.raises(Unavailable, match=r"database or disk is full$"):
+        play.acknowledge(*numbers)
+    assert play.counts().keys() == {OrderState.WAITING}
+    assert play.order(0).state is OrderState.WAITING
+    set_pages(database, "1000000")
+    play.acknowledge(*numbers)
+    assert play.counts() == {OrderState.WAITING: 500}
+    database.close()
+
+
+def set_pages(database: SqlDatabase, most: str) -> None:
+    """Let the file grow to so many pages: on each connection that is made from now on, as the limit is its own."""
+
+    @event.listens_for(database._engine, "connect")
+    def limit(connection: Any, _record: Any) -> None:
+        [[pages]] = connection.execute("PRAGMA page_count").fetchall() if most == "page_count" else [[most]]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    database._engine.dispose()
 
 
 def test_a_path_through_a_file(tmp_path: Path) -> None:

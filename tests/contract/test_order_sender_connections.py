@@ -126,7 +126,7 @@ def test_an_unreachable_destination_ends_every_waiting_order_with_a_reason() -> 
             sender.submit(order(number, lane=f"P{number}"))
         results = outcomes(sender, 5000)
     assert {(result.verdict, result.attempts, result.possibly_duplicated) for result in results} == {
-        ("unknown", 0, False)
+        ("unreachable", 0, False)
     }
     assert {result.reason for result in results} == {
         f"could not connect to 127.0.0.1:{port}: connection refused; is the receiver running?"
@@ -137,7 +137,7 @@ def test_a_destination_that_comes_back_is_found_again() -> None:
     port = free_port()
     with sender_to(port) as sender:
         sender.submit(order(1))
-        assert outcomes(sender, 1)[0].verdict == "unknown"
+        assert outcomes(sender, 1)[0].verdict == "unreachable"
         with running_receiver(port=port):
             sender.submit(order(2))
             assert outcomes(sender, 1)[0].verdict == "accepted"
@@ -154,7 +154,9 @@ def test_a_receiver_that_restarts_is_bridged() -> None:
                 assert len(receiver.ledger) == 20
 
 
-def test_an_error_whose_second_transmission_finds_nobody_stays_an_error() -> None:
+def test_an_order_that_was_answered_with_an_error_can_be_unreachable_afterwards() -> None:
+    """It has no verdict yet: it may be submitted again, and what it was answered is told."""
+
     def answer_once(peer: Conversation) -> None:
         peer.answer(peer.read(), "AE", "try later")
         listener.stop_listening()
@@ -162,8 +164,34 @@ def test_an_error_whose_second_transmission_finds_nobody_stays_an_error() -> Non
     with ScriptedPeer(answer_once) as listener, sender_to(listener.port) as sender:
         sender.submit(order())
         outcome = outcomes(sender, 1)[0]
-    assert (outcome.verdict, outcome.code, outcome.attempts) == ("error", "AE", 1)
+    assert (outcome.verdict, outcome.code, outcome.attempts, outcome.errors) == ("unreachable", "AE", 1, 1)
     assert outcome.reason.startswith("AE: try later; could not connect to 127.0.0.1:")
+
+
+def test_an_order_in_doubt_can_be_unreachable_afterwards() -> None:
+    """Its receiver took it and went away; its attempts say that it may be there."""
+
+    def take_and_leave(peer: Conversation) -> None:
+        peer.read()
+        listener.stop_listening()
+
+    with ScriptedPeer(take_and_leave) as listener, sender_to(listener.port) as sender:
+        sender.submit(order())
+        outcome = outcomes(sender, 1)[0]
+    assert (outcome.verdict, outcome.code, outcome.attempts, outcome.errors) == ("unreachable", "", 1, 0)
+
+
+def test_what_was_unreachable_is_sent_when_it_is_submitted_again() -> None:
+    port = free_port()
+    with sender_to(port, connections=4) as sender:
+        for number in range(20):
+            sender.submit(order(number, lane=f"P{number}"))
+        assert {outcome.verdict for outcome in outcomes(sender, 20)} == {"unreachable"}
+        with running_receiver(port=port) as receiver:
+            for number in range(20):
+                sender.submit(order(number, lane=f"P{number}"))
+            assert {outcome.verdict for outcome in outcomes(sender, 20)} == {"accepted"}
+            assert len(receiver.ledger) == 20
 
 
 @pytest.mark.parametrize(
@@ -174,7 +202,7 @@ def test_a_host_that_has_no_address(host: str, reason: str) -> None:
     with sender_to(2575, host=host) as sender:
         sender.submit(order())
         outcome = outcomes(sender, 1)[0]
-    assert (outcome.verdict, outcome.attempts) == ("unknown", 0)
+    assert (outcome.verdict, outcome.attempts) == ("unreachable", 0)
     assert reason in outcome.reason
 
 
@@ -192,7 +220,7 @@ def test_a_peer_whose_backlog_is_full_is_given_up_after_the_connect_timeout() ->
             outcome = outcomes(sender, 1)[0]
         for one in occupying:
             one.close()
-    assert (outcome.verdict, outcome.attempts) == ("unknown", 0)
+    assert (outcome.verdict, outcome.attempts) == ("unreachable", 0)
     assert "no connection within 0.2 s; is the address right?" in outcome.reason
 
 
@@ -268,7 +296,7 @@ def test_tls_with_a_certificate_that_is_not_trusted(authority: trustme.CA) -> No
     ):
         sender.submit(order())
         outcome = outcomes(sender, 1)[0]
-    assert (outcome.verdict, outcome.attempts) == ("unknown", 0)
+    assert (outcome.verdict, outcome.attempts) == ("unreachable", 0)
     assert "its certificate is not trusted" in outcome.reason
 
 
@@ -280,7 +308,7 @@ def test_tls_to_a_peer_that_speaks_plain(authority: trustme.CA) -> None:
     with ScriptedPeer(plain) as peer, sender_to(peer.port, client_context(authority)) as sender:
         sender.submit(order())
         outcome = outcomes(sender, 1)[0]
-    assert (outcome.verdict, outcome.attempts) == ("unknown", 0)
+    assert (outcome.verdict, outcome.attempts) == ("unreachable", 0)
     assert "does the receiver expect TLS" in outcome.reason or "tls failed" in outcome.reason
 
 

@@ -83,21 +83,30 @@ def test_without_the_flag_it_outlives_its_stdin() -> None:
         assert running.process.wait(timeout=10) == 0
 
 
-def test_the_ledger_file_gets_a_line_for_each_order_as_it_is_kept(tmp_path: Path) -> None:
+def test_the_ledger_file_gets_a_line_for_each_order_before_it_is_answered(tmp_path: Path) -> None:
     file = tmp_path / "ledger.jsonl"
     with receiver("mllp", "--port", "0", "--until-eof", "--ledger", file, "--drop", "1", "--duplicate", "1") as running:
         port = running.ready()["port"]
         send(port, [order(number, lane=f"P{number}") for number in range(6)])
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        assert [line["control_id"] for line in lines] == [received.control_id for received in ledger_of(port)]
-    assert [line["patient_id"] for line in lines] == ["P0", "P2", "P3", "P4", "P5"]
-    assert lines[3] == {
+        kept = [(line["control_id"], line["copies"]) for line in lines if line["copies"]]
+        assert kept == [(received.control_id, received.copies) for received in ledger_of(port)]
+    assert [(line["patient_id"], line.get("lie")) for line in lines] == [
+        ("P0", None),
+        ("P1", "drop"),
+        ("P2", None),
+        ("P3", None),
+        ("P4", "duplicate"),
+        ("P5", None),
+    ]
+    assert lines[4] == {
         "control_id": "7K3QX0AB0000401",
         "accession": "7K3QX0AB00004",
         "patient_id": "P4",
         "patient_name": "Doe^Jane",
         "copies": 2,
         "message_time": "20260105080000",
+        "lie": "duplicate",
     }
 
 

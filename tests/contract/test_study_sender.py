@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from app.adapters.senders.dimse import DimseStudySender, PoolLimits
 from app.domain.destination import DicomDestination
-from app.domain.errors import PermanentError
+from app.domain.errors import PermanentError, TransportFault
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance, StoreOutcome
 from app.receivers.dicom.options import DicomReceiverOptions
 from app.receivers.dicom.server import DicomReceiver
@@ -63,7 +63,7 @@ def test_storescp_gets_every_byte(sender: DimseStudySender, tmp_path: Path, opti
 
 def store_until_all_had_a_turn(address: str) -> None:
     """Three threads store without a pause, so an association is never idle long enough to be released."""
-    sender = DimseStudySender(pool_limits=PoolLimits(studies=10**9, age=10**9, patience=0.2))
+    sender = DimseStudySender(pool_limits=PoolLimits(studies=10**9, age=10**9, patience=0.2, counted=20.0))
     to = destination(address, associations=3)
     deadline = in_seconds(20)
     stored = [0, 0, 0]
@@ -226,11 +226,12 @@ def test_an_archive_that_never_takes_the_kind_is_a_permanent_error(
         sender.store(destination(scp.address), study(), in_seconds())
 
 
-def test_the_wrong_called_ae_title_is_a_permanent_error_that_says_so(sender: DimseStudySender) -> None:
+def test_the_wrong_called_ae_title_is_a_fault_that_says_so(sender: DimseStudySender) -> None:
     with ReferenceScp(check_called_aet=True) as scp:
         wrong = destination(scp.address, aet="OTHER")
-        with pytest.raises(PermanentError, match=r"called AE title not recognized \(correct the AE title"):
+        with pytest.raises(TransportFault, match=r"called AE title not recognized \(correct the AE title") as raised:
             sender.store(wrong, study(), in_seconds())
+        assert raised.value.misconfigured
 
 
 def test_instances_are_taken_one_at_a_time(sender: DimseStudySender) -> None:
@@ -335,14 +336,15 @@ def test_tls_to_storescp(certificate: Path, trusting: ssl.SSLContext, tmp_path: 
     [(ssl.create_default_context, "TLS certificate is not trusted"), (lambda: None, "set YEETER_TLS_CA_FILE")],
     ids=["unknown authority", "no context"],
 )
-def test_tls_without_trust_is_a_permanent_error(
+def test_tls_without_trust_is_a_fault_of_the_configuration(
     certificate: Path, context: Callable[[], ssl.SSLContext | None], reason: str
 ) -> None:
     receiver = DicomReceiver(DicomReceiverOptions(port=0, tls_cert_file=certificate))
     receiver.start()
     try:
         sender = DimseStudySender(context())
-        with pytest.raises(PermanentError, match=reason):
+        with pytest.raises(TransportFault, match=reason) as raised:
             sender.store(destination(f"YEETER@127.0.0.1:{receiver.port}", tls=True), study(), in_seconds())
+        assert raised.value.misconfigured
     finally:
         receiver.close()

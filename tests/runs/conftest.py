@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +16,12 @@ from app.adapters.database import SqlDatabase
 from app.domain.event import RecordedEvent
 from app.domain.run import Run
 from app.domain.template import StepTypes
-from app.runs.produce import Parts, Producer
+from app.runs.isolation import Isolation
+from app.runs.parts import Parts, Rhythm
+from app.runs.produce import Producer
 from app.runs.start import RunRequest, start_run, template_of
 from app.runs.work import Worker, WorkerOptions
+from app.util.answering_process import AnsweringProcess
 from tests.runs.fakes import (
     FakeArchive,
     FakeLedger,
@@ -32,8 +35,15 @@ from tests.runs.fakes import (
 
 BASE_TIME = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001 - local time of the simulated department
 QUEUE = "jobs"
-TYPES = StepTypes(dict.fromkeys(("GENERATE_HL7", "GENERATE_DICOM", "SEND_DICOM", "WAIT"), lambda parameters: None))
+TYPES = StepTypes(
+    dict.fromkeys(("GENERATE_HL7", "GENERATE_DICOM", "SEND_DICOM", "WAIT", "DANGEROUS"), lambda parameters: None)
+)
 STEPS = [{"type": "GENERATE_HL7", "queue_async": True}, {"type": "GENERATE_DICOM"}, {"type": "SEND_DICOM"}]
+
+
+def no_child() -> AnsweringProcess:
+    """Suspicious jobs wait, in a test that does not want any."""
+    raise OSError("this test has no child processes")
 
 
 @dataclass
@@ -50,15 +60,29 @@ class World:
     studies: FakeStudyStore = field(default_factory=FakeStudyStore)
     archive: FakeArchive = field(default_factory=FakeArchive)
     ledger: FakeLedger = field(default_factory=FakeLedger)
+    start_child: Callable[[], AnsweringProcess] = no_child
+    inline: InProcessBroker | None = None  # as over a broker; None: embedded
     backpressure_mark: int = 5000
     reconcile_within: float = 0.0
+    lease_seconds: float = 5.0
+    rhythm: Rhythm = field(
+        default_factory=lambda: Rhythm(housekeeping=0.05, sweep=0.1, quiet=0.3, stall=0.3, probe=0.02)
+    )
 
-    def start(self, orders: int = 5, steps: list[dict[str, Any]] | None = None, **template: Any) -> Run:
+    def start(
+        self,
+        orders: int = 5,
+        steps: list[dict[str, Any]] | None = None,
+        hl7: dict[str, Any] | None = None,
+        **template: Any,
+    ) -> Run:
+        """``hl7``: what its order receiver has beside its address."""
+        receiver = {"host": "127.0.0.1", "port": self.hl7_port} | (hl7 or {})
         document = {
             "name": "test",
             "modalities": {"CT": 1},
             "study": {"preset": "single", "pixels": "tiny"},
-            "destinations": {"hl7": f"127.0.0.1:{self.hl7_port}", "dicom": "ARCHIVE@127.0.0.1:104"},
+            "destinations": {"hl7": receiver, "dicom": "ARCHIVE@127.0.0.1:104"},
             "steps": steps or STEPS,
         } | template
         return start_run(self.database, TYPES, RunRequest(document, orders=orders, seed=1), BASE_TIME)
@@ -67,7 +91,7 @@ class World:
         return Parts(
             database=self.database,
             broker=self.broker,
-            inline=self.broker,
+            inline=self.inline or self.broker,
             steps=self.steps,
             studies=self.studies,
             archive=self.archive,
@@ -75,16 +99,26 @@ class World:
             open_sender=lambda destination: self.sender,
             order_queue=QUEUE,
             backpressure_mark=self.backpressure_mark,
-            lease_seconds=5.0,
+            lease_seconds=self.lease_seconds,
             reconcile_within=self.reconcile_within,
+            rhythm=self.rhythm,
         )
 
     def producer(self, run: Run) -> Producer:
         return Producer(self.parts(), run, template_of(run))
 
-    def worker(self, *queues: str, name: str = "w", concurrency: int = 2, prefetch: int = 32) -> Worker:
-        options = WorkerOptions(name, queues or (QUEUE,), concurrency, prefetch, job_lease=60.0)
-        return Worker(options, self.broker, self.database, self.steps, self.studies)
+    def worker(
+        self,
+        *queues: str,
+        name: str = "w",
+        concurrency: int = 2,
+        prefetch: int = 32,
+        lease: float = 60.0,
+        step_grace: float = 5.0,
+    ) -> Worker:
+        options = WorkerOptions(name, queues or (QUEUE,), concurrency, prefetch, lease, step_grace)
+        isolation = Isolation(self.start_child, step_grace)
+        return Worker(options, self.broker, self.database, self.steps, self.studies, isolation)
 
     def run_to_end(self, run: Run, *queues: str) -> Run:
         worker = self.worker(*queues)
@@ -97,6 +131,10 @@ class World:
     def events(self, run: Run, *kinds: str) -> list[RecordedEvent]:
         events, _ = self.database.feed.read(run.id, None, 100_000)
         return [event for event in events if not kinds or event.event.kind in kinds]
+
+    def notes(self, run: Run) -> list[str]:
+        """What people were told of the run."""
+        return [event.event.data["text"] for event in self.events(run, "run.note")]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -25,7 +26,7 @@ ACCEPTED = OrderOutcome(
 )
 REJECTED = replace(ACCEPTED, verdict="rejected", code="AR", reason="AR: not here")
 UNREACHABLE = replace(
-    ACCEPTED, verdict="unknown", code="", reason="connection refused", attempts=0, acknowledgement=b"", sender=""
+    ACCEPTED, verdict="unreachable", code="", reason="connection refused", attempts=0, acknowledgement=b"", sender=""
 )
 
 
@@ -44,10 +45,13 @@ class FakeOrderSender:
         if outcome is None:
             self._waiting.append(order)
             return
-        self.sent.append(order)
+        if outcome.attempts:
+            self.sent.append(order)
         self._done.append(replace(outcome, number=order.number))
 
     def completed(self, timeout: float) -> list[OrderOutcome]:
+        if not self._done:
+            time.sleep(timeout)
         done, self._done = self._done, []
         return done
 
@@ -82,6 +86,9 @@ class FakeSteps:
 
     def step(self, type_: str) -> Step:
         return self.steps[type_]
+
+    def uses_archive(self, type_: str) -> bool:
+        return type_ in ("SEND_DICOM", "VERIFY")
 
 
 def generated(context: StepContext) -> StepResult:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.domain.run import OrderState, RunState
+from app.domain.work import DeadLetterFilter
 from app.runs.produce import Producer
 from app.runs.start import template_of
-from app.runs.work import Worker
+from tests.runs.broken import Broken, broken_database
 from tests.runs.conftest import World
 
 
@@ -22,7 +25,7 @@ class Ended:
         self._produce = produce
         thread = threading.Thread(target=self._run, daemon=True)
         thread.start()
-        thread.join(15)
+        thread.join(120)
         assert not thread.is_alive(), "it hangs"
 
     def _run(self) -> None:
@@ -32,46 +35,56 @@ class Ended:
             self.error = error
 
 
-def no_good(*_: Any) -> Any:
-    raise ZeroDivisionError("a defect")
-
-
-def test_of_the_relay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    producer = world.producer(world.start())
-    monkeypatch.setattr(world.broker, "publish", no_good)
+def test_of_the_relay(world: World) -> None:
+    broken: Any = Broken(world.broker, "publish")
+    producer = replace(world, broker=broken).producer(world.start())
     assert "relay" in str(Ended(producer.produce).error)
 
 
-def test_of_the_fold_that_follows_the_events(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    producer = world.producer(world.start())
-    monkeypatch.setattr("app.runs.summary.SummaryFold.apply", no_good)
+def test_of_what_follows_the_events(world: World) -> None:
+    broken: Any = Broken(world.database, "feed.read")
+    producer = replace(world, database=broken).producer(world.start())
     assert "feed" in str(Ended(producer.produce).error)
 
 
-def test_of_the_lease(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    producer = world.producer(world.start())
-    monkeypatch.setattr("app.adapters.database.runs.SqlLeases.renew", no_good)
+def test_of_the_lease(world: World) -> None:
+    broken: Any = broken_database(world.database, "leases.renew")
+    producer = replace(world, database=broken).producer(world.start())
     assert "lease" in str(Ended(producer.produce).error)
 
 
-@pytest.mark.parametrize("thread", ["taker", "hand", "finisher"])
-def test_of_an_embedded_worker(world: World, monkeypatch: pytest.MonkeyPatch, thread: str) -> None:
+@pytest.mark.parametrize(("thread", "at"), [("taker", "jobs.claim"), ("finisher", "jobs.finish")])
+def test_of_an_embedded_worker(world: World, thread: str, at: str) -> None:
     run = world.start()
-    worker = world.worker()
-    _break(worker, thread, monkeypatch)
+    broken: Any = broken_database(world.database, at)
+    worker = replace(world, database=broken).worker()
     producer = Producer(world.parts(), run, template_of(run), [worker.check])
     worker.start()
     assert worker.is_alive
-    assert thread in str(Ended(producer.produce).error)
+    assert f"{thread} died" in str(Ended(producer.produce).error)
     assert not worker.is_alive
-    Ended(lambda: worker.stop(grace=60.0))  # it does not wait for what will never be done
+    Ended(lambda: worker.stop(grace=600.0))  # it does not wait for what will never be done
 
 
-def _break(worker: Worker, thread: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    match thread:
-        case "taker":
-            monkeypatch.setattr("app.runs.work.decode_job", no_good)
-        case "hand":
-            monkeypatch.setattr(worker._runner, "run", no_good)
-        case "finisher":
-            monkeypatch.setattr("app.adapters.database.jobs.SqlJobs.finish", no_good)
+def test_of_what_a_job_is_run_with_ends_that_job_alone(world: World) -> None:
+    """Not the hand: it would be the next job's, too."""
+
+    def fails_once(honest: Callable[..., Any], run_id: str, **kw: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return honest(run_id, **kw)
+
+    failures = [ZeroDivisionError("a defect")]
+    run = world.start()
+    broken: Any = broken_database(world.database, "runs.get", fails_once)
+    worker = replace(world, database=broken).worker(concurrency=1)
+    worker.start()
+    ended = world.producer(run).produce()
+    assert worker.stop(30)
+    assert ended.state is RunState.COMPLETED_WITH_ERRORS
+    with world.database.transaction() as work:
+        counts = work.orders.counts(run.id)
+        [letter] = [work.dead_letters.get(id_) for id_ in work.dead_letters.matching(DeadLetterFilter(), 10)]
+    assert (counts[OrderState.COMPLETED], counts[OrderState.FAILED]) == (4, 1)
+    assert (letter.kind, letter.reason) == ("defect", "defect: ZeroDivisionError('a defect')")
+    assert "fails_once" in letter.traceback

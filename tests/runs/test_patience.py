@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from app.adapters.database import SqlDatabase
-from app.domain.errors import Unavailable
+from app.domain.errors import SchemaMissing, Unavailable
 from app.domain.event import TERMINAL_ORDER_KINDS
 from app.domain.run import OrderState, RunState
 from app.ports import UnitOfWork
@@ -82,3 +82,11 @@ def test_what_was_refused_for_now_is_done_again_and_what_is_wrong_is_not(world: 
     with pytest.raises(ZeroDivisionError):
         in_transaction(world.database, defect)
     assert next(attempts) == 5
+
+
+def test_a_schema_that_somebody_has_to_make_is_not_waited_for() -> None:
+    def action() -> None:
+        raise SchemaMissing("database: no such table; run `yeeter db upgrade`")
+
+    with pytest.raises(SchemaMissing):
+        patiently(action)

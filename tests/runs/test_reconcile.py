@@ -52,7 +52,7 @@ def ask(
         FakeLedger(ledger),
         HL7 if ledger is not None else None,
     )
-    return reconcile(world.database.queries, run.id, run.run_key, run.requested, witnesses, within)
+    return reconcile(world.database.queries, run, witnesses, within)
 
 
 def test_an_honest_ledger_and_archive_agree_with_every_order(world: World, run: Run) -> None:

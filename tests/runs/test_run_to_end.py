@@ -13,7 +13,7 @@ from app.domain.study import ArchivedStudy
 from app.domain.threshold import FIGURES
 from app.domain.work import OrderRow
 from app.ports import OrderOutcome, OutboundOrder, StepContext, StepResult
-from app.runs.produce import request_cancel
+from app.runs.control import request_cancel
 from tests.runs.conftest import QUEUE, STEPS, World
 from tests.runs.fakes import ACCEPTED, REJECTED, UNREACHABLE, FakeStep
 
@@ -211,7 +211,7 @@ def test_a_receiver_that_goes_away_stops_the_run_with_its_reason(world: World) -
         return ACCEPTED if order.number < 50 else UNREACHABLE
 
     world.sender.answer = answer
-    ended = world.run_to_end(run := world.start(orders=2000))
+    ended = world.run_to_end(run := world.start(orders=2000, hl7={"patience": 0}))
     assert ended.state is RunState.FAILED
     assert "connection refused" in ended.reason
     counts = ended.summary["orders"] if ended.summary else {}

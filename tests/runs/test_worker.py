@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from app.domain.errors import PublishFailed, Unavailable
+from app.domain.event import TERMINAL_ORDER_KINDS
+from app.domain.job import decode_job
 from app.domain.run import OrderState, Run, RunState, StepState
 from app.domain.work import ClaimRequest, JobFinish, StepOutcome
 from app.ports import Delivery, Message, StepContext, StepResult
+from tests.runs.broken import Broken, broken_database
 from tests.runs.conftest import QUEUE, World
 from tests.runs.fakes import generated, stored
+from tests.runs.test_worker_retries import letters
+from tests.services.processes import wait_until
 
 
 class Producing:
@@ -25,7 +32,7 @@ class Producing:
         self._thread.start()
 
     def wait(self) -> Run:
-        self._thread.join(30)
+        self._thread.join(120)
         return self.ended[0]
 
 
@@ -151,35 +158,75 @@ def test_stopping_gives_back_what_no_hand_has_begun(world: World) -> None:
     assert set(ran.values()) == {1} and len(ran) == 40
 
 
-def test_what_is_no_job_is_dropped_and_the_next_one_done(world: World) -> None:
-    world.broker.publish([Message("junk", QUEUE, b"{not json"), Message("odd", QUEUE, b'{"specversion":"1.0"}')])
-    assert world.run_to_end(world.start(orders=3)).state is RunState.COMPLETED
-
-
 def test_a_database_that_goes_away_delays_and_loses_nothing(world: World) -> None:
     """Claims and finishes are repeated until the database is back; nothing is acknowledged before."""
     run = world.start(orders=20)
     refusals = iter([True, False] * 4)
-    honest = world.database.transaction
 
-    class Flaky:
-        """A database of which every second transaction fails at first."""
-
-        queries, feed = world.database.queries, world.database.feed
-
-        def transaction(self):  # type: ignore[no-untyped-def]
-            if next(refusals, False):
-                raise Unavailable("database: connection refused")
-            return honest()
+    def every_second_one(honest: Any) -> Any:
+        if next(refusals, False):
+            raise Unavailable("database: connection refused")
+        return honest()
 
     producing = Producing(world, run)
-    flaky = world.worker(name="flaky")
-    flaky._database = Flaky()  # type: ignore[assignment]  # only this worker's connection is bad
+    database: Any = Broken(world.database, "transaction", every_second_one)
+    flaky = replace(world, database=database).worker(name="flaky")  # only this worker's connection is bad
     flaky.start()
     ended = producing.wait()
     assert flaky.stop(10)
     assert ended.state is RunState.COMPLETED
     assert Counter(world.steps.steps["SEND_DICOM"].ran) == dict.fromkeys(range(20), 1)
+    assert next(refusals, None) is None  # it was refused as often as it was to be
+
+
+def test_nothing_is_acknowledged_before_it_is_written(world: World) -> None:
+    """A worker whose database is away when it has done its jobs, and that ends then: all of them come again."""
+    run = world.start(orders=4)
+    producing = Producing(world, run)
+    wait_until(lambda: world.broker.depth(QUEUE).ready == 4, 60, "the jobs are published")
+
+    def away(honest: Any, finishes: Any) -> Any:
+        raise Unavailable("database: connection refused")
+
+    database: Any = broken_database(world.database, "jobs.finish", away)
+    first = replace(world, database=database).worker(name="first")
+    first.start()
+    wait_until(lambda: len(world.steps.steps["SEND_DICOM"].ran) == 4, 60, "the jobs are done")
+    assert not first.stop(grace=0.1)
+    assert world.broker.depth(QUEUE).ready == 4
+    second = world.worker(name="second")
+    second.start()
+    assert producing.wait().state is RunState.COMPLETED
+    assert second.stop(10)
+
+
+def test_an_outcome_that_cannot_be_written_is_that_jobs_death_alone(world: World) -> None:
+    """Its group is written one by one; what is known of it is kept as a dead letter, without what could not be."""
+
+    def finish(honest: Any, finishes: Sequence[JobFinish]) -> Any:
+        if any(each.order_number == 3 and each.death is None for each in finishes):
+            raise ValueError("what no database takes")
+        return honest(finishes)
+
+    together = threading.Barrier(8)
+
+    def act(context: StepContext) -> StepResult:
+        together.wait(60)
+        return generated(context)
+
+    world.steps.steps["GENERATE_DICOM"].act = act
+    run = world.start(orders=8)
+    database: Any = broken_database(world.database, "jobs.finish", finish)
+    worker = replace(world, database=database).worker(concurrency=8)
+    worker.start()
+    assert Producing(world, run).wait().state is RunState.COMPLETED_WITH_ERRORS
+    assert worker.stop(10)
+    ends = Counter(event.event.kind for event in world.events(run, *TERMINAL_ORDER_KINDS))
+    assert ends == {"order.completed": 7, "order.failed": 1}
+    [letter] = letters(world)
+    assert (letter.kind, letter.order_number, letter.step_type) == ("defect", 3, "GENERATE_DICOM")
+    assert "what no database takes" in letter.reason and "ValueError" in letter.traceback
+    assert decode_job(letter.body.encode()).order_number == 3
 
 
 def test_back_pressure_holds_back_publishing_and_nothing_else(world: World) -> None:
@@ -229,9 +276,9 @@ def wait_for(subscription, count: int) -> list[Delivery]:  # type: ignore[no-unt
     return deliveries
 
 
-def overtake(world: World, run: Run) -> None:
+def overtake(world: World, run: Run, number: int = 0) -> None:
     """What another worker does with the message that comes again: claims it, does it, finishes it."""
-    request = ClaimRequest(run.id, 0, (1, 2), 0, redelivered=True)
+    request = ClaimRequest(run.id, number, (1, 2), 0, redelivered=True)
     with world.database.transaction() as work:
         [claim] = work.jobs.claim([request], "second", 60.0)
     assert claim.granted and claim.starts == 2
@@ -241,7 +288,7 @@ def overtake(world: World, run: Run) -> None:
     )
     finish = JobFinish(
         run.id,
-        0,
+        number,
         0,
         claim.head,
         claim.fence,

@@ -18,7 +18,7 @@ class Storescp(Program):
     """A storage SCP that is listening, as installed unless options say otherwise: one association at a time.
 
     Args:
-        folder: empty; takes the received instances (bit by bit as they came) and the log.
+        folder: takes the received instances (bit by bit as they came) and the log; empty, or left by an earlier one.
         options: further command line options.
 
     Raises:
@@ -30,7 +30,7 @@ class Storescp(Program):
     def __init__(self, folder: Path, *options: str | Path) -> None:
         self.port = free_port()
         self._folder = folder / "received"
-        self._folder.mkdir()
+        self._folder.mkdir(exist_ok=True)
         command: list[str | Path] = [_installed("storescp"), "--aetitle", self.aet, "--bit-preserving"]
         command += ["--output-directory", self._folder, *options, str(self.port)]
         super().__init__(command, folder / "storescp.log")

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import psycopg2  # type: ignore[import-untyped]
 
+from tests.services.certificates import Authority
 from tests.services.processes import Program, ServiceMissing, free_port, wait_until
 
 INSTALLATIONS = Path("/usr/lib/postgresql")
@@ -32,12 +33,13 @@ class Postgres:
 
     Args:
         folder: empty; takes data and log. Owned by the user ``postgres`` when the tests run as root.
+        tls: also speak TLS, with a certificate for 127.0.0.1 that ``authority`` issued.
 
     Raises:
         ServiceMissing: PostgreSQL is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: bool = False) -> None:
         self.folder = folder
         self.port = free_port()
         self._binaries = _newest_installation()
@@ -46,6 +48,7 @@ class Postgres:
         if self._user:
             shutil.chown(folder, self._user, self._user)
         self._initialise()
+        self._settings = SETTINGS | (self._write_certificate() if tls else {})
 
     def url(self, database: str = "postgres") -> str:
         """Address of a database; local connections need no password."""
@@ -53,7 +56,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start with the data that is there; returns when it answers."""
-        settings = [argument for name, value in SETTINGS.items() for argument in ("-c", f"{name}={value}")]
+        settings = [argument for name, value in self._settings.items() for argument in ("-c", f"{name}={value}")]
         command: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-p", str(self.port), *settings]
         self._server = Program(command, self.folder / "postgres.log", user=self._user)
         wait_until(self._answers, 60, f"PostgreSQL, log in {self.folder}")
@@ -93,6 +96,14 @@ class Postgres:
             if initdb.wait(60) != 0:
                 raise RuntimeError(f"initdb failed:\n{initdb.output}")
 
+    def _write_certificate(self) -> dict[str, str]:
+        self.authority = Authority(self.folder / "tls")
+        pair = self.authority.issue("127.0.0.1")
+        pair.key.chmod(0o600)  # it refuses one that others can read
+        if self._user:
+            shutil.chown(pair.key, self._user, self._user)
+        return {"ssl": "on", "ssl_cert_file": str(pair.certificate), "ssl_key_file": str(pair.key)}
+
     def _answers(self) -> bool:
         if self._server is None or not self._server.running:
             raise RuntimeError(f"PostgreSQL ended:\n{self._server.output if self._server else ''}")
@@ -112,11 +123,11 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(tls: bool = False) -> Iterator[Postgres]:
     """A server that was started; ended, and its data removed, at the end."""
     folder = Path(tempfile.mkdtemp(prefix="yeeter-postgres-"))
     try:
-        server = Postgres(folder)
+        server = Postgres(folder, tls)
         try:
             server.start()
             yield server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+_RANDOM = random.SystemRandom()  # tests may seed the shared one
+
 
 class ServiceMissing(RuntimeError):
     """A program that the tests need is not installed; the text says what to install."""
@@ -24,10 +27,16 @@ class ServiceMissing(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on.
+
+    It is below those that the system gives to outgoing connections, one of which could have taken it by the time that a
+    service listens on it, or starts again.
+    """
+    while True:
+        port = _RANDOM.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:

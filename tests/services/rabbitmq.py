@@ -8,26 +8,40 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+from tests.services.certificates import Authority
 from tests.services.processes import Program, ServiceMissing, free_port, wait_until
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+CONTROL = SERVER.with_name("rabbitmqctl")
 USER, PASSWORD = "yeeter", "quiet-Broker/7"
 
 CONFIGURATION = """\
 listeners.tcp.1 = 127.0.0.1:{amqp}
+listeners.ssl.1 = 127.0.0.1:{amqps}
+ssl_options.cacertfile = {tls}/ca.pem
+ssl_options.certfile = {tls}/127.0.0.1.crt
+ssl_options.keyfile = {tls}/127.0.0.1.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
 default_user = {user}
 default_pass = {password}
 log.file.level = info
 disk_free_limit.absolute = 50MB
+vm_memory_high_watermark.relative = {memory}
 """
+# How often it tries again to move what is dead to a place that was not there: 180 s are too long for a test.
+ADVANCED = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 500}]}]."
+MEMORY_LIMIT = "0.4"  # of the machine's memory
 MANAGEMENT = """\
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {management}
@@ -50,6 +64,9 @@ class RabbitMq:
             raise ServiceMissing("rabbitmq-server", "rabbitmq-server")
         self.folder = folder
         self.port = free_port()
+        self.tls_port = free_port()
+        self.authority = Authority(folder / "tls")  # of its certificate for 127.0.0.1, and those of its clients
+        self.authority.issue("127.0.0.1")
         self.management_port = free_port() if management else None
         self._epmd_port = free_port()
         self._environment = self._write_configuration()
@@ -60,6 +77,10 @@ class RabbitMq:
         """AMQP address of a virtual host, credentials included."""
         return f"amqp://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{self.port}/{quote(virtual_host, safe='')}"
 
+    def tls_url(self, virtual_host: str = "/", host: str = "127.0.0.1") -> str:
+        """Address of a virtual host by TLS, with a certificate that names 127.0.0.1."""
+        return f"amqps://{USER}:{quote(PASSWORD, safe='')}@{host}:{self.tls_port}/{quote(virtual_host, safe='')}"
+
     def start(self) -> None:
         """Start with the data that is there; returns when it serves."""
         if self._epmd is None:
@@ -67,7 +88,7 @@ class RabbitMq:
                 ["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"], self.folder / "epmd.log"
             )
         self._server = Program([SERVER], self.folder / "server.log", self._environment)
-        wait_until(self._serves, 90, f"RabbitMQ, log in {self.folder}")
+        wait_until(self._serves, 150, f"RabbitMQ, log in {self.folder}")
 
     def stop(self) -> None:
         """Shut down in good order."""
@@ -109,10 +130,31 @@ class RabbitMq:
         """Delete a queue with its messages, as an operator would."""
         self._manage("DELETE", f"queues/{virtual_host}/{queue}", {})
 
+    def unbind(self, virtual_host: str, exchange: str, queue: str) -> None:
+        """Remove the binding of a queue by its own name."""
+        self._manage("DELETE", f"bindings/{virtual_host}/e/{exchange}/q/{queue}/{queue}", {})
+
+    def limit_queue(self, virtual_host: str, queue: str, messages: int) -> None:
+        """Let a queue hold no more messages than these, by a policy."""
+        policy = {"pattern": f"^{queue}$", "definition": {"max-length": messages}, "apply-to": "queues"}
+        self._manage("PUT", f"policies/{virtual_host}/limit", policy)
+
+    @contextlib.contextmanager
+    def alarm(self) -> Iterator[None]:
+        """As if its memory ran low: it takes no messages."""
+        self._control("set_vm_memory_high_watermark", "0.00001")
+        try:
+            yield
+        finally:
+            self._control("set_vm_memory_high_watermark", MEMORY_LIMIT)
+
+    def _control(self, *arguments: str) -> None:
+        subprocess.run([CONTROL, *arguments], env=self._environment, check=True, capture_output=True, timeout=60)
+
     def _beam(self) -> int:
         return int((self.folder / "pid").read_text())
 
-    def _manage(self, method: str, path: str, body: dict[str, str]) -> None:
+    def _manage(self, method: str, path: str, body: dict[str, Any]) -> None:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.management_port}/api/{path}",
             json.dumps(body).encode(),
@@ -137,10 +179,18 @@ class RabbitMq:
         return False
 
     def _write_configuration(self) -> dict[str, str]:
-        settings = CONFIGURATION.format(amqp=self.port, user=USER, password=PASSWORD)
+        settings = CONFIGURATION.format(
+            amqp=self.port,
+            amqps=self.tls_port,
+            tls=self.folder / "tls",
+            memory=MEMORY_LIMIT,
+            user=USER,
+            password=PASSWORD,
+        )
         if self.management_port is not None:
             settings += MANAGEMENT.format(management=self.management_port)
         (self.folder / "rabbitmq.conf").write_text(settings)
+        (self.folder / "advanced.config").write_text(ADVANCED)
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management]." if self.management_port else "[].")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_"))}
         return inherited | {
@@ -152,7 +202,7 @@ class RabbitMq:
             "RABBITMQ_DIST_PORT": str(free_port()),
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "none"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "none"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),

@@ -14,6 +14,7 @@ class FakeStudySender:
     outcome: StoreOutcome = "stored"
     status: int = 0x0000
     comment: str = ""
+    outcomes: list[StoreOutcome] = field(default_factory=list)  # of the first instances
     stored: list[str] = field(default_factory=list)
 
     def store(
@@ -24,10 +25,12 @@ class FakeStudySender:
         should_stop: Callable[[], bool] = lambda: False,
     ) -> list[StoreResult]:
         results = []
+        outcomes = iter(self.outcomes)
         for instance in instances:
-            self.stored.append(instance.sop_instance_uid)
-            size = len(instance.data)
-            results.append(StoreResult(instance.sop_instance_uid, self.status, self.outcome, 0.001, size, self.comment))
+            uid, size = instance.sop_instance_uid, len(instance.data)
+            self.stored.append(uid)
+            outcome = next(outcomes, self.outcome)
+            results.append(StoreResult(uid, self.status, outcome, 0.001, size, self.comment))
         return results
 
     def close(self) -> None:

@@ -28,6 +28,12 @@ class Stamp:
         return StepResult({"stamped": True})
 
 
+class Store(Stamp):
+    """A third-party step that talks to the order's archive."""
+
+    uses_archive = True
+
+
 def test_the_built_in_types_are_there() -> None:
     names = StepRegistry(TOOLS).types.names
     assert names == ["GENERATE_DICOM", "GENERATE_HL7", "SEND_DICOM", "VERIFY", "WAIT"]
@@ -38,6 +44,12 @@ def test_a_type_of_the_servers_setting_is_registered_and_gets_the_toolbox() -> N
     step = registry.step("STAMP")
     assert "STAMP" in registry.types
     assert step.tools is TOOLS  # type: ignore[attr-defined]
+
+
+def test_which_steps_talk_to_the_archive() -> None:
+    registry = StepRegistry(TOOLS, ["STAMP=tests.steps.test_registry:Stamp", "STORE=tests.steps.test_registry:Store"])
+    assert [name for name in registry.types.names if registry.uses_archive(name)] == ["SEND_DICOM", "STORE", "VERIFY"]
+    assert not registry.uses_archive("NO_SUCH_TYPE")
 
 
 @pytest.mark.parametrize(

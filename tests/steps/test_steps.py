@@ -11,7 +11,7 @@ from app.adapters.study_store.file_system import FileSystemStudyStore
 from app.dicom.person_name import to_pn
 from app.dicom.study import generate_study
 from app.domain.destination import DicomDestination
-from app.domain.errors import PermanentError, StepError, TemporaryError
+from app.domain.errors import PermanentError, StepError, TemporaryError, TransportFault
 from app.domain.order import Order
 from app.domain.study import ArchivedStudy, StoreOutcome
 from app.ports import StepContext, Toolbox
@@ -33,8 +33,10 @@ class Bench:
         self.registry = StepRegistry(Toolbox(self.studies, self.sender, self.archive))
         [self.order] = orders(1, modalities={"CT": 1}, study={"preset": "compact", "pixels": "tiny"})
 
-    def run(self, type_: str, **parameters: object):  # type: ignore[no-untyped-def]
-        context = StepContext("run-1", self.order, parameters, DESTINATION, time.monotonic() + 5)
+    def run(self, type_: str, earlier_unknown: bool = False, **parameters: object):  # type: ignore[no-untyped-def]
+        context = StepContext(
+            "run-1", self.order, parameters, DESTINATION, time.monotonic() + 5, earlier_unknown=earlier_unknown
+        )
         return self.registry.step(type_).run(context)
 
 
@@ -76,12 +78,35 @@ def test_what_the_archive_has_counts_as_stored(bench: Bench, outcome: StoreOutco
     assert result.data[figure] == result.data["stored"] == result.instances_stored
 
 
+def test_what_an_earlier_start_may_have_stored_is_no_copy(bench: Bench) -> None:
+    bench.sender.outcome = "already_there"
+    result = bench.run("SEND_DICOM", earlier_unknown=True)
+    assert (result.data["already_there"], result.data["stored"]) == (0, result.instances_stored)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "error"),
+    [
+        (["stored", "failed", "out_of_resources", "refused"], PermanentError),
+        (["stored", "failed", "out_of_resources"], TransportFault),
+        (["stored", "failed"], TemporaryError),
+    ],
+)
+def test_of_several_refusals_the_gravest_decides(
+    bench: Bench, outcomes: list[StoreOutcome], error: type[StepError]
+) -> None:
+    [bench.order] = orders(1, modalities={"CT": 1}, study={"shapes": {"CT": {"instances": [4, 4]}}, "pixels": "tiny"})
+    bench.sender.outcomes = outcomes
+    with pytest.raises(error, match=f"refused {len(outcomes) - 1} of 4"):
+        bench.run("SEND_DICOM")
+
+
 @pytest.mark.parametrize(
     ("outcome", "status", "error"),
     [
         ("refused", 0xA900, PermanentError),
         ("failed", 0xC000, TemporaryError),
-        ("out_of_resources", 0xA700, TemporaryError),
+        ("out_of_resources", 0xA700, TransportFault),
     ],
 )
 def test_a_refused_instance_fails_the_step_with_its_status(
@@ -125,6 +150,12 @@ def test_verify_tells_what_differs(bench: Bench, changes: dict[str, object], wor
     bench.archive.found = [in_archive(bench.order, **changes)]
     with pytest.raises(TemporaryError, match=words):
         bench.run("VERIFY", within=0)
+
+
+def test_verify_has_no_verdict_of_an_archive_that_is_away(bench: Bench) -> None:
+    bench.archive.down = "connection refused"
+    with pytest.raises(TransportFault, match="connection refused"):
+        bench.run("VERIFY")
 
 
 def test_verify_needs_an_archive_that_can_be_asked(bench: Bench) -> None:

@@ -87,6 +87,12 @@ def test_a_header_declares_its_own_delimiters() -> None:
     assert (delimiters.field, delimiters.encoding_characters) == ("#", "*!@%")
 
 
+@pytest.mark.parametrize("header", ["MSH|ABCD|X", "MSH|^~1&|X", "MSH|^ \\&|X", "MSH|^~\\\r|X"])
+def test_letters_digits_and_spaces_are_no_delimiters(header: str) -> None:
+    with pytest.raises(ValueError, match="MSH-2"):
+        Delimiters.declared_by(header)
+
+
 @pytest.mark.parametrize("header", ["", "MSH", "MSH|", "MSHA^~\\&A", "MSH ^~\\& ", "PID|1"])
 def test_without_a_header_there_are_no_delimiters(header: str) -> None:
     with pytest.raises(ValueError, match="MSH"):

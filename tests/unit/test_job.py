@@ -39,10 +39,17 @@ def test_a_job_survives_its_message() -> None:
         ("routing_slip.0.index", 1.5),
         ("routing_slip", []),
         ("routing_slip", {"index": 1}),
+        ("routing_slip.0.type", ["SEND_DICOM"]),
+        ("routing_slip.0.queue", None),
+        ("routing_slip.0.parameters", []),
+        ("routing_slip.0.timeout", "60"),
+        ("routing_slip.0.retry.max_attempts", "3"),
+        ("routing_slip.0.retry.often", 3),
+        ("routing_slip.0.retry", None),
         ("unheard_of", 1),
     ],
 )
-def test_values_that_name_no_row_are_refused(path: str, value: object) -> None:
+def test_values_that_no_job_has_are_refused(path: str, value: object) -> None:
     document = json.loads(encode_job(JOB))
     place: Any = document["data"]
     *parents, last = path.split(".")

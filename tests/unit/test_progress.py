@@ -28,6 +28,16 @@ def started(number: int, worker: str) -> Event:
     return event(kinds.JOB_STARTED, number, worker=worker, wait_seconds=0.0)
 
 
+def begun(number: int, starts: int) -> Event:
+    """The first step of its job, started for so many times."""
+    return Event("run", kinds.JOB_STARTED, number, 1, starts, data={"worker": "w", "wait_seconds": 0.0})
+
+
+def waiting(number: int, starts: int) -> Event:
+    """That job is queued, after so many starts."""
+    return Event("run", kinds.JOB_QUEUED, number, 1, starts, data={"queue": "q", "job": "j", "publish_seconds": 0.0})
+
+
 def finished(number: int, seconds: float) -> Event:
     return event(kinds.JOB_FINISHED, number, queue="q", worker="w", seconds=seconds, outcome="succeeded")
 
@@ -46,6 +56,11 @@ CASES: list[tuple[str, list[Event], dict[str, Any]]] = [
         "an acknowledged order waits to be published",
         [sent(0)],
         {"emitted": 1, "acknowledged": 1, "queued": 0, "remaining": 1},
+    ),
+    (
+        "its job is dead before a worker had it",
+        [sent(0), queued(0), event(kinds.ORDER_FAILED, 0, seconds=1.0)],
+        {"failed": 1, "queued": 0, "running": 0, "remaining": 0},
     ),
     ("its job waits for a worker", [sent(0), queued(0)], {"queued": 1, "running": 0, "remaining": 1}),
     (
@@ -82,6 +97,44 @@ CASES: list[tuple[str, list[Event], dict[str, Any]]] = [
         "a waiting job is cancelled",
         [sent(0), queued(0), event(kinds.STEP_CANCELLED, 0, type="SEND_DICOM"), event(kinds.ORDER_CANCELLED, 0)],
         {"cancelled": 1, "queued": 0, "remaining": 0},
+    ),
+    (
+        "a worker was faster than its producer's note that the job is queued",
+        [sent(0), begun(0, 1), waiting(0, 0)],
+        {"running": 1, "queued": 0, "remaining": 0},
+    ),
+    (
+        "a job was done before its producer's note that it is queued",
+        [sent(0), begun(0, 1), finished(0, 1.0), event(kinds.ORDER_COMPLETED, 0), waiting(0, 0)],
+        {"running": 0, "queued": 0, "remaining": 0, "completed": 1},
+    ),
+    (
+        "a job was parked before its producer's note that it is queued",
+        [sent(0), Event("run", kinds.STEP_PARKED, 0, 1, 0), waiting(0, 0)],
+        {"running": 0, "queued": 0, "remaining": 1},
+    ),
+    (
+        "a job is queued again after its first start",
+        [sent(0), begun(0, 1), finished(0, 1.0), waiting(0, 0), waiting(0, 1)],
+        {"running": 0, "queued": 1, "remaining": 1},
+    ),
+    (
+        "a job waits without a message",
+        [sent(0), queued(0), event(kinds.STEP_PARKED, 0, type="SEND_DICOM", reason="away")],
+        {"queued": 0, "running": 0, "remaining": 1},
+    ),
+    (
+        "a job that is to be tried again",
+        [sent(0), queued(0), started(0, "a"), event(kinds.STEP_RETRIED, 0, type="SEND_DICOM"), finished(0, 1.0)],
+        {"queued": 0, "running": 0, "remaining": 1, "failed": 0},
+    ),
+    (
+        "an order whose dead letter is tried again",
+        [
+            *(sent(0), queued(0), started(0, "a"), finished(0, 1.0), event(kinds.ORDER_FAILED, 0)),
+            *(event(kinds.STEP_REOPENED, 0, type="SEND_DICOM"), event(kinds.ORDER_REOPENED, 0)),
+        ],
+        {"failed": 0, "remaining": 1, "running": 0},
     ),
     ("the run's own events count nothing", [event(kinds.RUN_STATE, None, state="RUNNING")], {"emitted": 0}),
 ]

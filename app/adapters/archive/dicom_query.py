@@ -26,6 +26,8 @@ from app.domain import identity
 from app.domain.destination import DicomDestination
 from app.domain.errors import NotAnswerable, Unavailable, YeeterError
 from app.domain.study import ArchivedStudy
+from app.util.addresses import Resolve, resolve
+from app.util.dicom_socket import LimitedSocket, ReadLimits
 
 _CONNECT_SECONDS: Final = 5
 _ACSE_SECONDS: Final = 30
@@ -47,9 +49,13 @@ class _AnswerLost(Exception):
 class DicomArchiveQuery:
     """Asks an archive over DICOM; see ``app.ports.ArchiveQuery`` for the contract."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        """``tls`` is used for destinations that ask for TLS."""
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, resolve: Resolve = resolve, limits: ReadLimits | None = None
+    ) -> None:
+        """``tls`` is used for destinations that ask for TLS; ``limits`` says what is read of an archive."""
         self._tls = tls
+        self._limits = limits or ReadLimits()
+        self._resolve = resolve
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # what goes wrong is in the errors we raise
 
     def echo(self, destination: DicomDestination) -> None:
@@ -96,11 +102,14 @@ class DicomArchiveQuery:
         rejections: list[A_ASSOCIATE_RJ] = []
         try:
             assoc = ae.associate(
-                destination.host,
+                self._address(destination),
                 destination.port,
                 ae_title=destination.aet,
                 tls_args=self._tls_arguments(destination),
-                evt_handlers=[(evt.EVT_CONN_OPEN, _set_no_delay), (evt.EVT_PDU_RECV, _note_rejection, [rejections])],
+                evt_handlers=[
+                    (evt.EVT_CONN_OPEN, _prepare, [self._limits]),
+                    (evt.EVT_PDU_RECV, _note_rejection, [rejections]),
+                ],
             )
         except OSError as error:  # its look-up of the host's address
             raise Unavailable(f"{destination}: {error.strerror or error}") from error
@@ -112,6 +121,12 @@ class DicomArchiveQuery:
             yield assoc
         finally:
             assoc.release()
+
+    def _address(self, destination: DicomDestination) -> str:
+        """The address to connect to: as pynetdicom would choose, the first of IPv4, else of IPv6. Raises OSError."""
+        found = self._resolve(destination.host, destination.port)
+        preferred = [address for family, *_, address in found if family == socket.AF_INET]
+        return str((preferred or [address for *_, address in found])[0][0])
 
     def _tls_arguments(self, destination: DicomDestination) -> tuple[ssl.SSLContext, str] | None:
         if not destination.tls:
@@ -203,5 +218,7 @@ def _failure(rejections: list[A_ASSOCIATE_RJ]) -> str:
     return "no association: it could not be reached, did not answer or aborted"
 
 
-def _set_no_delay(event: Any) -> None:
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _prepare(event: Any, limits: ReadLimits) -> None:
+    connected = event.assoc.dul.socket.socket
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    LimitedSocket(event.assoc, connected, limits)  # takes the place of pynetdicom's own

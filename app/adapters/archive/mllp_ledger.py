@@ -13,6 +13,7 @@ from app.domain.errors import NotAnswerable, Unavailable
 from app.domain.study import ReceivedOrder
 from app.hl7.acknowledgement import Acknowledgement, parse_ack
 from app.hl7.ledger_query import LedgerPage, LedgerQuery, build_query, parse_response
+from app.util.addresses import Resolve, resolve
 from app.util.mllp import Answer, Exchange, MllpClient, Peer, Policy
 
 
@@ -23,16 +24,17 @@ class MllpOrderLedger:
     for a message it did not expect.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None, time_limit: float = 5.0) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, time_limit: float = 5.0, resolve: Resolve = resolve) -> None:
         """``tls`` for destinations that ask for it."""
         self._tls = tls
+        self._resolve = resolve
         self._time_limit = time_limit
 
     def received(self, destination: Hl7Destination, run_key: str) -> Iterator[ReceivedOrder]:
         if destination.tls and self._tls is None:
             raise ValueError(f"{destination} asks for TLS, so a TLS context is needed")
         tls = self._tls if destination.tls else None
-        peer = Peer(destination.host, destination.port, tls, destination.connect_timeout)
+        peer = Peer(destination.host, destination.port, tls, destination.connect_timeout, self._resolve)
         policy = Policy(connections=1, answer_timeout=self._time_limit, attempts=1, connect_attempts=1)
         with closing(MllpClient(peer, policy, _classify)) as client:
             pointer: int | None = 0

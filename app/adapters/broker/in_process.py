@@ -14,7 +14,9 @@ from itertools import count
 from typing import cast
 
 from app.domain.errors import PublishFailed, Unavailable
-from app.ports import Delivery, Message, QueueDepth
+from app.ports import DEAD_QUEUE, DELIVERY_LIMIT, Delivery, Message, QueueDepth
+
+CLOSED = "the in-process broker was closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,21 @@ class _Queued:
 
     position: int
     message: Message
-    redelivered: bool = False
+    returns: int = 0  # times that it came back without being acknowledged
+    origin: str = ""  # of a dead one: the queue it was in
+
+    def returned(self, limit: int) -> _Queued:
+        """As it comes back: to its queue, or to the dead one when it has come back too often."""
+        if self.returns < limit or self.origin:
+            return replace(self, returns=self.returns + 1)
+        return _Queued(self.position, replace(self.message, queue=DEAD_QUEUE), origin=self.message.queue)
 
 
 class InProcessBroker:
     """Queues in memory, each first in, first out."""
 
-    def __init__(self) -> None:
+    def __init__(self, delivery_limit: int = DELIVERY_LIMIT) -> None:
+        self._delivery_limit = delivery_limit
         self._changed = threading.Condition()  # guards everything here and in the subscriptions
         self._queues: dict[str, deque[_Queued]] = {}
         self._subscriptions: set[InProcessSubscription] = set()
@@ -37,20 +47,21 @@ class InProcessBroker:
         self._closed = False
 
     def declare(self, queues: Sequence[str]) -> None:
-        """Make the queues; does nothing to those that are there. Raises Unavailable once closed."""
+        """Make the queues and the dead one; does nothing to those that are there. Raises Unavailable once closed."""
         with self._changed:
             self._check(())
-            for queue in queues:
+            for queue in (*queues, DEAD_QUEUE):
                 self._queues.setdefault(queue, deque())
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish all. Raises PublishFailed: names those whose queue does not exist; all of them once closed."""
         with self._changed:
             if self._closed:
-                raise PublishFailed("the in-process broker was closed", [message.id for message in messages])
-            lost = [message for message in messages if message.queue not in self._queues]
+                raise PublishFailed(CLOSED, [message.id for message in messages])
+            open_queues = self._queues.keys() - {DEAD_QUEUE}
+            lost = [message for message in messages if message.queue not in open_queues]
             for message in messages:
-                if message.queue in self._queues:
+                if message.queue in open_queues:
                     self._queues[message.queue].append(_Queued(next(self._positions), message))
             self._changed.notify_all()
         if lost:
@@ -73,6 +84,18 @@ class InProcessBroker:
             consumers = sum(queue in subscription.queues for subscription in self._subscriptions)
             return QueueDepth(len(self._queues[queue]), consumers)
 
+    def purge(self, queue: str) -> int:
+        """Throw away what waits in a queue. Raises Unavailable when it does not exist."""
+        with self._changed:
+            self._check([queue])
+            count = len(self._queues[queue])
+            self._queues[queue].clear()
+            return count
+
+    def trouble(self) -> str:
+        """Why it would take no message: only because it was closed."""
+        return CLOSED if self._closed else ""
+
     def close(self) -> None:
         """End the broker and its subscriptions."""
         with self._changed:
@@ -82,7 +105,7 @@ class InProcessBroker:
 
     def _check(self, queues: Sequence[str]) -> None:
         if self._closed:
-            raise Unavailable("the in-process broker was closed")
+            raise Unavailable(CLOSED)
         if missing := [queue for queue in queues if queue not in self._queues]:
             raise Unavailable(f"there is no queue {missing[0]!r} (it is made when a worker or a run starts)")
 
@@ -95,11 +118,8 @@ class InProcessBroker:
 
     def _put_back(self, returned: Iterable[_Queued]) -> None:
         for queued in returned:
-            insort(
-                self._queues[queued.message.queue],
-                replace(queued, redelivered=True),
-                key=lambda item: item.position,
-            )
+            again = queued.returned(self._delivery_limit)
+            insort(self._queues[again.message.queue], again, key=lambda item: item.position)
         self._changed.notify_all()
 
 
@@ -150,8 +170,9 @@ class InProcessSubscription:
 
     def _deliver(self, queued: _Queued) -> Delivery:
         self._unsettled[queued.position] = queued
-        message = queued.message
-        return Delivery(queued.position, message.id, message.queue, message.body, queued.redelivered)
+        message, cause = queued.message, "delivery_limit" if queued.origin else ""
+        redelivered = queued.returns > 0
+        return Delivery(queued.position, message.id, message.queue, message.body, redelivered, queued.origin, cause)
 
     def _settle(self, deliveries: Sequence[Delivery]) -> list[_Queued]:
         """Those of the deliveries that are still ours."""

@@ -14,8 +14,11 @@ from sqlalchemy import Connection, Engine, text
 
 import app
 from alembic import command
+from app.adapters.database.dead_letters import SqlDeadLetters
+from app.adapters.database.destinations import SqlDestinations
 from app.adapters.database.engine import errors_of, make_engine, reading
 from app.adapters.database.event_feed import SqlEventFeed
+from app.adapters.database.idempotency import SqlIdempotencyKeys
 from app.adapters.database.jobs import SqlJobs
 from app.adapters.database.journal import SqlJournal
 from app.adapters.database.orders import SqlOrders
@@ -23,7 +26,7 @@ from app.adapters.database.outbox import SqlOutbox
 from app.adapters.database.queries import SqlRunQueries
 from app.adapters.database.runs import SqlLeases, SqlRuns
 from app.adapters.database.templates import SqlTemplates
-from app.domain.errors import Unavailable
+from app.domain.errors import SchemaMissing
 
 ROOT = Path(app.__file__).resolve().parent.parent
 _MIGRATION_LOCK = 0x79656574  # "yeet": API replicas that start together migrate one after the other
@@ -39,7 +42,10 @@ class SqlUnitOfWork:
         self.orders = SqlOrders(connection)
         self.jobs = SqlJobs(connection)
         self.outbox = SqlOutbox(connection)
+        self.dead_letters = SqlDeadLetters(connection)
+        self.destinations = SqlDestinations(connection)
         self.journal = SqlJournal(connection)
+        self.idempotency = SqlIdempotencyKeys(connection)
 
 
 class SqlDatabase:
@@ -71,7 +77,7 @@ class SqlDatabase:
             name = connection.dialect.name
         wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
         if revision != wanted:
-            raise Unavailable(f"{name}: schema is at {revision or 'nothing'}, not {wanted}; run `yeeter db upgrade`")
+            raise SchemaMissing(f"{name}: schema is at {revision or 'nothing'}, not {wanted}; run `yeeter db upgrade`")
         return f"{name}, schema {revision}"
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, Operational
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.adapters.database.rowset import json_serializer
-from app.domain.errors import InvalidInput, Problem, Unavailable
+from app.domain.errors import InvalidInput, Problem, SchemaMissing, Unavailable
 
 # SQLAlchemy's own default for postgresql:// is another driver.
 DRIVERS = {
@@ -43,7 +43,8 @@ _POSTGRESQL = {
     "tcp_user_timeout": 20_000,
     "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
 }
-_UNDEFINED_TABLE = "42P01"
+_OTHER_SCHEMA_CODES = ("42P01", "42703")  # undefined table, undefined column
+_OTHER_SCHEMA_TEXTS = ("no such table", "no such column", "has no column named")  # SQLite has no codes for these
 
 
 def make_engine(url: str) -> Engine:
@@ -125,15 +126,18 @@ def errors_of(engine: Engine) -> Iterator[None]:
     """Turns what says "not now" into Unavailable, which callers answer by trying again; lets defects through.
 
     A deadlock (40P01) and a serialization failure (40001) are among the former: the transaction was rolled back as a
-    whole, so its block can be run again as a whole.
+    whole, so its block can be run again as a whole. So are a full disk and a server that ends. A schema that is not
+    this version's is SchemaMissing: callers need not try again.
     """
     try:
         yield
     except PoolTimeout as error:
         raise Unavailable("database: every connection is in use") from error
     except DBAPIError as error:
+        if _has_other_schema(error):
+            raise SchemaMissing(f"{_where(engine.url)}: {_said(error)}; run `yeeter db upgrade`") from error
         if _is_passing(error):
-            raise Unavailable(_one_line(error, engine.url)) from error
+            raise Unavailable(f"{_where(engine.url)}: {_said(error)}") from error
         raise
 
 
@@ -143,19 +147,22 @@ def _is_passing(error: DBAPIError) -> bool:
         or type(error) is DatabaseError  # the bare class: SQLite's file is damaged, or is no database
         or error.connection_invalidated
         or error.statement is None  # while connecting
-        or _has_no_schema(error)
     )
 
 
-def _has_no_schema(error: DBAPIError) -> bool:
+def _has_other_schema(error: DBAPIError) -> bool:
     text = str(error.orig)
-    return getattr(error.orig, "pgcode", None) == _UNDEFINED_TABLE or text.startswith("no such table")
+    return getattr(error.orig, "pgcode", None) in _OTHER_SCHEMA_CODES or any(
+        part in text for part in _OTHER_SCHEMA_TEXTS
+    )
 
 
-def _one_line(error: DBAPIError, url: URL) -> str:
-    """The driver's own text knows no password; the URL would."""
-    where = f"database {url.database}" if url.get_backend_name() == "sqlite" else "database"
-    if _has_no_schema(error):
-        return f"{where}: the schema is not there; run `yeeter db upgrade`"
+def _where(url: URL) -> str:
+    """The URL as a whole would tell the password."""
+    return f"database {url.database}" if url.get_backend_name() == "sqlite" else "database"
+
+
+def _said(error: DBAPIError) -> str:
+    """The driver's own text, which knows no password."""
     lines = str(error.orig).strip().splitlines()
-    return f"{where}: {lines[0] if lines else 'connection lost'}"
+    return lines[0] if lines else "connection lost"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, delete
 
@@ -16,8 +17,10 @@ class SqlJournal:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def append(self, new: Sequence[Event]) -> None:
-        insert_rows(self._connection, events, [_row(event) for event in new])
+    def append(self, new: Sequence[Event], *, unless_there: bool = False, at: datetime | None = None) -> None:
+        """``unless_there`` leaves out what is told already: an event with the same key. ``at``: not now, but then."""
+        moment = {} if at is None else {"at": at}
+        insert_rows(self._connection, events, [_row(event) | moment for event in new], unless_there=unless_there)
 
     def find(self, run_id: str, epoch: int, found: Sequence[Finding]) -> None:
         self._connection.execute(delete(findings).where(findings.c.run_id == run_id, findings.c.epoch == epoch))

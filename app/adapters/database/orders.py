@@ -23,16 +23,18 @@ from sqlalchemy import (
 )
 
 from app.adapters.database.clock import database_now
+from app.adapters.database.job_rows import is_unfinished
 from app.adapters.database.journal import SqlJournal
 from app.adapters.database.rowset import ROWS, insert_rows, rowset, values_of
-from app.adapters.database.tables import RunId, orders, outbox, step_executions
+from app.adapters.database.tables import RunId, orders, outbox, parked_jobs, step_executions
 from app.domain.event import ORDER_CANCELLED, STEP_CANCELLED, Event
 from app.domain.run import OrderState, StepState
 from app.domain.work import NewStep, OrderAcknowledged, OrderIntent
 
 _CHUNK = 500  # SQLite allows 32,766 variables a statement
 _TERMINAL = (OrderState.COMPLETED, OrderState.FAILED, OrderState.CANCELLED)
-_OPEN = (StepState.PENDING, StepState.READY)
+_OPEN = (StepState.PENDING, StepState.READY, StepState.PARKED)
+_POSITIVE = ("AA", "CA")
 _c = step_executions.c
 
 
@@ -59,6 +61,15 @@ class SqlOrders:
             sending = orders.c.state == OrderState.SENDING
             self._connection.execute(delete(orders).where(orders.c.run_id == run_id, sending, of_chunk))
 
+    def begun(self, run_id: str) -> dict[int, bool]:
+        rows = self._connection.execute(select(orders.c.number, orders.c.state).where(orders.c.run_id == run_id))
+        return {number: state == OrderState.SENDING for number, state in rows}
+
+    def any_acknowledgement(self, run_id: str) -> str:
+        of_run = select(orders.c.acknowledgement).where(orders.c.run_id == run_id)
+        statement = of_run.where(orders.c.ack_code.in_(_POSITIVE), orders.c.acknowledgement != "").limit(1)
+        return self._connection.execute(statement).scalar_one_or_none() or ""
+
     def cancel_waiting(self, run_id: str) -> int:
         cancelled, last = 0, -1
         while numbers := self._unclaimed(run_id, last):
@@ -76,7 +87,8 @@ class SqlOrders:
     def _unclaimed(self, run_id: str, after: int) -> Sequence[int]:
         """The next orders that wait for a job that nobody has claimed, as it looks without a lock."""
         claimed = exists().where(_c.run_id == run_id, _c.order_number == orders.c.number, _c.state == StepState.RUNNING)
-        waiting = and_(orders.c.run_id == run_id, orders.c.state == OrderState.WAITING, orders.c.number > after)
+        unfinished = and_(orders.c.run_id == run_id, is_unfinished, orders.c.number > after)
+        waiting = and_(unfinished, orders.c.state == OrderState.WAITING)
         statement = select(orders.c.number).where(waiting, ~claimed).order_by(orders.c.number).limit(_CHUNK)
         return self._connection.execute(statement).scalars().all()
 
@@ -114,7 +126,8 @@ class SqlOrders:
             .where(orders.c.run_id == run_id, orders.c.number.in_(numbers))
             .values(state=OrderState.CANCELLED, finished_at=database_now(), reason="the run was cancelled")
         )
-        self._connection.execute(delete(outbox).where(outbox.c.run_id == run_id, outbox.c.order_number.in_(numbers)))
+        for table in (outbox, parked_jobs):
+            self._connection.execute(delete(table).where(table.c.run_id == run_id, table.c.order_number.in_(numbers)))
 
 
 @cache

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, delete, func, select
 
-from app.adapters.database.clock import database_now, read_now
+from app.adapters.database.clock import read_now
 from app.adapters.database.journal import SqlJournal
 from app.adapters.database.rowset import insert_rows
 from app.adapters.database.tables import outbox
@@ -32,7 +32,7 @@ class SqlOutbox:
                     "run_id": entry.job.run_id,
                     "order_number": entry.job.order_number,
                     "step_index": entry.job.slip[0].index,
-                    "starts": 0,
+                    "starts": entry.starts,
                     "epoch": entry.job.epoch,
                     "job_id": entry.job.id,
                     "queue": entry.job.queue,
@@ -45,33 +45,36 @@ class SqlOutbox:
 
     def take(self, run_id: str, limit: int) -> list[OutboxMessage]:
         c = outbox.c
+        now = read_now(self._connection)
         rows = self._connection.execute(
             select(c.id, c.order_number, c.step_index, c.starts, c.epoch, c.job_id, c.queue, c.body)
-            .where(c.run_id == run_id, c.due_at <= database_now())
+            .where(c.run_id == run_id, c.due_at <= now)
             .order_by(c.due_at, c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        return [OutboxMessage(id_, run_id, *rest) for id_, *rest in rows]
+        return [OutboxMessage(run_id=run_id, taken_at=now, **row._mapping) for row in rows]
 
     def sent(self, messages: Sequence[OutboxMessage], publish_seconds: float) -> None:
         if not messages:
             return
-        self._connection.execute(delete(outbox).where(outbox.c.id.in_([message.id for message in messages])))
-        SqlJournal(self._connection).append(
-            [
-                Event(
-                    message.run_id,
-                    JOB_QUEUED,
-                    message.order_number,
-                    message.step_index,
-                    message.starts,
-                    message.epoch,
-                    {"queue": message.queue, "job": message.job_id, "publish_seconds": round(publish_seconds, 6)},
-                )
-                for message in messages
-            ]
-        )
+        named = outbox.c.id.in_([message.id for message in messages])
+        there = set(self._connection.execute(delete(outbox).where(named).returning(outbox.c.id)).scalars())
+        queued = [
+            Event(
+                message.run_id,
+                JOB_QUEUED,
+                message.order_number,
+                message.step_index,
+                message.starts,
+                message.epoch,
+                {"queue": message.queue, "job": message.job_id, "publish_seconds": round(publish_seconds, 6)},
+            )
+            for message in messages
+            if message.id in there  # its order may have been cancelled meanwhile
+        ]
+        # Queued again without a start in between: that is told once. A worker may have started some of them already.
+        SqlJournal(self._connection).append(queued, unless_there=True, at=messages[0].taken_at)
 
     def waiting(self, run_id: str) -> int:
         return self._connection.execute(

@@ -1,4 +1,4 @@
-"""Reads for people and programs: pages of runs and orders."""
+"""Reads for people and programs: pages of runs, orders and dead letters, and what is waited for."""
 
 from __future__ import annotations
 
@@ -8,17 +8,28 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, and_, or_, select
+from sqlalchemy import Engine, Row, and_, func, or_, select
 
 from app.adapters.database.clock import database_now
 from app.adapters.database.cursors import bad_cursor, decode_cursor, encode_cursor
+from app.adapters.database.dead_letters import select_letters, to_letter
+from app.adapters.database.destinations import select_destinations, to_destination
 from app.adapters.database.engine import reading
+from app.adapters.database.job_upkeep import select_parked
 from app.adapters.database.rowset import clean_text
 from app.adapters.database.runs import select_runs, to_run
-from app.adapters.database.tables import findings, orders, runs, step_executions
+from app.adapters.database.tables import dead_letters, destinations, findings, orders, runs, step_executions
 from app.domain.errors import NotFound
 from app.domain.run import TERMINAL_RUN_STATES, OrderState, Run, RunState, StepState
-from app.domain.work import Finding, OrderRow, StepRow
+from app.domain.work import (
+    DeadLetterFilter,
+    DeadLetterRow,
+    DestinationRow,
+    Finding,
+    OrderRow,
+    ParkedCount,
+    StepRow,
+)
 from app.ports import Page
 
 _ORDER_COLUMNS = [orders.c[field.name] for field in fields(OrderRow)]
@@ -88,6 +99,27 @@ class SqlRunQueries:
         columns = (c.order_number, c.accession, c.kind, c.source, c.detail)
         rows = self._all(select(*columns).where(c.run_id == run_id).order_by(c.id).limit(limit))
         return [Finding(**row._mapping) for row in rows]
+
+    def dead_letters(self, wanted: DeadLetterFilter, *, after: str | None, limit: int) -> Page[DeadLetterRow]:
+        id_ = dead_letters.c.id
+        statement = select_letters(wanted).order_by(id_.desc()).limit(limit + 1)
+        if after is not None:
+            statement = statement.where(id_ < decode_cursor(after, (int,))[0])
+        found = [to_letter(row) for row in self._all(statement)]
+        rows = found[:limit]
+        return Page(rows, encode_cursor(rows[-1].id) if len(found) > limit else None)
+
+    def dead_letter_counts(self) -> list[dict[str, Any]]:
+        c = dead_letters.c
+        groups = (c.state, c.kind, c.queue, c.step_type)
+        figures = (func.count().label("count"), func.min(c.at).label("oldest"), func.max(c.at).label("newest"))
+        return [dict(row._mapping) for row in self._all(select(*groups, *figures).group_by(*groups).order_by(*groups))]
+
+    def destinations(self) -> list[DestinationRow]:
+        return [to_destination(row) for row in self._all(select_destinations().order_by(destinations.c.key))]
+
+    def parked(self, run_id: str) -> list[ParkedCount]:
+        return [ParkedCount(row.waiting_for, row.jobs) for row in self._all(select_parked(run_id))]
 
     def runs_to_resume(self) -> list[Run]:
         free = or_(runs.c.lease_until.is_(None), runs.c.lease_until < database_now())

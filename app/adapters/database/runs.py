@@ -13,12 +13,22 @@ from sqlalchemy.exc import IntegrityError
 from app.adapters.database.clock import database_now, read_now
 from app.adapters.database.journal import SqlJournal
 from app.adapters.database.rowset import clean_text
-from app.adapters.database.tables import events, orders, outbox, runs, step_executions
+from app.adapters.database.tables import (
+    dead_letters,
+    events,
+    orders,
+    outbox,
+    parked_jobs,
+    runs,
+    step_executions,
+    summaries,
+)
 from app.domain.errors import Conflict, NotFound
 from app.domain.event import RUN_STATE, Event
 from app.domain.identity import is_run_key
 from app.domain.run import Run, RunState, Verdict, check_transition
 
+_TAKEN_OVER = "the lease on this run was taken over by another producer"
 _COLUMNS = [runs.c[field.name] for field in fields(Run)]
 
 
@@ -72,7 +82,7 @@ class SqlRuns:
 
     def get(self, id_or_key: str, *, lock: bool = False) -> Run:
         statement = select_runs().where(by_id_or_key(id_or_key))
-        row = self._connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+        row = self._connection.execute(statement.with_for_update(key_share=True) if lock else statement).one_or_none()
         if row is None:
             raise NotFound(f"no run {id_or_key!r}; `yeeter runs list` shows them")
         return to_run(row)
@@ -82,7 +92,7 @@ class SqlRuns:
         check_transition(current.state, state)
         reason = clean_text(reason)
         values: dict[str, Any] = {"state": state, "finished_at": database_now() if state.is_terminal else None}
-        if reason:
+        if reason or state is RunState.COMPLETED:  # what it was reopened for is over then
             values["reason"] = reason
         if state is RunState.RUNNING and current.started_at is None:
             values["started_at"] = database_now()
@@ -96,12 +106,24 @@ class SqlRuns:
     def conclude(self, run_id: str, summary: dict[str, Any], verdict: Verdict) -> None:
         run = self.get(run_id, lock=True)
         self._connection.execute(update(runs).where(runs.c.id == run.id).values(summary=summary, verdict=verdict))
+        of_epoch = {"run_id": run.id, "epoch": run.epoch}
+        self._connection.execute(delete(summaries).filter_by(**of_epoch))
+        self._connection.execute(insert(summaries).values(summary=summary, verdict=verdict, **of_epoch))
+
+    def reopen(self, run_id: str, reason: str) -> Run:
+        run = self.get(run_id, lock=True)
+        check_transition(run.state, RunState.WAITING_ON_WORKERS)
+        if not run.state.is_terminal:
+            raise Conflict(f"run {run.run_key} is {run.state}: it goes on as it is")
+        fresh = {"epoch": run.epoch + 1, "summary": None, "verdict": None}
+        self._connection.execute(update(runs).where(runs.c.id == run.id).values(**fresh))
+        return self.move(run.id, RunState.WAITING_ON_WORKERS, reason)
 
     def remove(self, run_id: str) -> None:
         run = self.get(run_id, lock=True)
         if not run.state.is_terminal:
             raise Conflict(f"run {run.run_key} is {run.state}; cancel it first: `yeeter runs cancel {run.run_key}`")
-        for table in (outbox, events, step_executions, orders):
+        for table in (outbox, parked_jobs, dead_letters, events, step_executions, orders):
             self._connection.execute(delete(table).where(table.c.run_id == run.id))
         self._connection.execute(delete(runs).where(runs.c.id == run.id))
 
@@ -111,6 +133,8 @@ class SqlLeases:
         self._connection = connection
 
     def acquire(self, run_id: str, seconds: float) -> str:
+        # Waits for those that hold it, which nothing else does: an update alone does not conflict with a key share.
+        self._connection.execute(select(runs.c.id).where(runs.c.id == run_id).with_for_update())
         now = read_now(self._connection)
         fence = str(uuid.uuid4())
         taken = self._connection.execute(
@@ -127,8 +151,20 @@ class SqlLeases:
         held = and_(runs.c.id == run_id, runs.c.lease_fence == fence)
         until = read_now(self._connection) + timedelta(seconds=seconds)
         if self._connection.execute(update(runs).where(held).values(lease_until=until)).rowcount != 1:
-            raise Conflict("the lease on this run was taken over by another producer")
+            raise Conflict(_TAKEN_OVER)
         return RunState(self._connection.execute(select(runs.c.state).where(held)).scalar_one())
+
+    def hold(self, run_id: str, fence: str) -> RunState:
+        held = select(runs.c.state).where(runs.c.id == run_id, runs.c.lease_fence == fence)
+        state = self._connection.execute(held.with_for_update(read=True, key_share=True)).scalar_one_or_none()
+        if state is None:
+            raise Conflict(_TAKEN_OVER)
+        return RunState(state)
+
+    def remaining(self, run_id: str) -> float:
+        statement = select(runs.c.lease_until, database_now().label("now")).where(runs.c.id == run_id)
+        lease_until, now = self._connection.execute(statement).one_or_none() or (None, None)
+        return 0.0 if lease_until is None else max((lease_until - now).total_seconds(), 0.0)
 
     def release(self, run_id: str, fence: str) -> None:
         self._connection.execute(

@@ -154,6 +154,7 @@ orders = Table(
     Index(
         "ix_simulation_orders_unfinished",
         "run_id",
+        "number",
         postgresql_where=text("state IN ('SENDING', 'WAITING')"),
         sqlite_where=text("state IN ('SENDING', 'WAITING')"),
     ),
@@ -176,6 +177,10 @@ step_executions = Table(
     Column("ready_at", Instant),
     Column("finished_at", Instant),
     Column("error", Text, nullable=False, server_default=""),
+    Column("settled_starts", Integer, nullable=False, server_default="0"),  # of the starts, those heard of
+    Column("crashes", Integer, nullable=False, server_default="0"),
+    Column("waiting_since", Instant),  # the first transport fault after the last verdict
+    Column("is_probe", Boolean, nullable=False, server_default=text("false")),
     # Room for each row's claim and finish on its own page: such an update writes no index entry.
     postgresql_with={"fillfactor": 50},
 )
@@ -244,6 +249,64 @@ outbox = Table(
     Index("ix_outbox_due", "run_id", "due_at", "id"),
 )
 
+parked_jobs = Table(
+    # Apart from their steps' rows: an index there would cost every claim and finish an index entry.
+    "parked_jobs",
+    metadata,
+    Column("run_id", RunId, primary_key=True),
+    Column("order_number", Integer, primary_key=True),
+    Column("step_index", Integer, nullable=False),
+    Column("waiting_for", String(300), nullable=False),
+    Column("at", Instant, nullable=False, server_default=database_now()),
+    Index("ix_parked_jobs_waiting", "run_id", "waiting_for", "at", "order_number"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("run_id", RunId),
+    Column("order_number", Integer),
+    Column("step_index", Integer),
+    Column("step_type", String(64), nullable=False, server_default=""),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("queue", String(127), nullable=False),
+    Column("job_id", String(128), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("traceback", Text, nullable=False, server_default=""),
+    Column("worker", String(128), nullable=False, server_default=""),
+    Column("at", Instant, nullable=False, server_default=database_now()),
+    Column("state", String(12), nullable=False, server_default="OPEN"),
+    Column("settled_at", Instant),
+    Index("ix_dead_letters_state", "state", "id"),
+    Index("ix_dead_letters_run_id", "run_id", "id"),
+)
+
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("key", String(300), primary_key=True),
+    Column("state", String(8), nullable=False, server_default="CLOSED"),
+    Column("faults", Integer, nullable=False, server_default="0"),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("since", Instant, nullable=False, server_default=database_now()),
+    Column("next_probe_at", Instant),
+    Column("tokens", Float, nullable=False, server_default="0"),
+    Column("refilled_at", Instant),
+)
+
+summaries = Table(
+    "simulation_summaries",
+    metadata,
+    Column("run_id", RunId, ForeignKey(runs.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("summary", Json, nullable=False),
+    Column("verdict", String(16), nullable=False),
+    Column("at", Instant, nullable=False, server_default=database_now()),
+)
+
 findings = Table(
     "simulation_findings",
     metadata,
@@ -255,4 +318,17 @@ findings = Table(
     Column("kind", String(16), nullable=False),
     Column("source", String(8), nullable=False),
     Column("detail", Text, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("caller", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("fence", RunId, nullable=False),
+    Column("claimed_until", Instant, nullable=False),
+    Column("answer", Json),
+    Column("created_at", Instant, nullable=False, server_default=database_now()),
+    Index("ix_idempotency_keys_created_at", "created_at"),
 )

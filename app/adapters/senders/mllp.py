@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from typing import Final
 
 from app.domain.destination import Hl7Destination
 from app.hl7.acknowledgement import Acknowledgement, parse_ack
 from app.ports import OrderOutcome, OutboundOrder
+from app.util.addresses import Resolve, resolve
 from app.util.mllp import Answer, Exchange, MllpClient, Peer, Policy
 from app.util.mllp.exchange import Verdict
+
+# What is kept of an acknowledgement, one an order: a receiver may say a megabyte each time.
+_LONGEST_ANSWER: Final = 16_384  # bytes
+_LONGEST_TEXT: Final = 1000  # characters
 
 _VERDICTS: dict[str, Verdict] = {
     "AA": "accepted",
@@ -27,11 +33,15 @@ class MllpOrderSender:
     the time limit. AE and CE are tried again with the same control ID, AR and CR are not. When the outcome is unknown
     (time limit, lost connection, an acknowledgement that can't be read) the connection is closed and the same message
     sent again, unless the destination says otherwise. A destination that can't be connected at all ends every waiting
-    order at once, and orders that come later try again once a second.
+    order at once (``unreachable``, which may be submitted again), and orders that come later try again once a second.
     """
 
     def __init__(
-        self, destination: Hl7Destination, tls: ssl.SSLContext | None = None, policy: Policy | None = None
+        self,
+        destination: Hl7Destination,
+        tls: ssl.SSLContext | None = None,
+        policy: Policy | None = None,
+        resolve: Resolve = resolve,
     ) -> None:
         """``tls`` for a destination that asks for it; ``policy`` instead of the one the destination makes.
 
@@ -40,7 +50,8 @@ class MllpOrderSender:
         """
         if destination.tls and tls is None:
             raise ValueError(f"{destination} asks for TLS, so a TLS context is needed")
-        peer = Peer(destination.host, destination.port, tls if destination.tls else None, destination.connect_timeout)
+        own_tls = tls if destination.tls else None
+        peer = Peer(destination.host, destination.port, own_tls, destination.connect_timeout, resolve)
         self._client = MllpClient(peer, policy or policy_of(destination), classify)
 
     def submit(self, order: OutboundOrder) -> None:
@@ -84,7 +95,7 @@ def _outcome(exchange: Exchange[Acknowledgement]) -> OrderOutcome:
         verdict=exchange.verdict,
         code=acknowledgement.code if acknowledgement else "",
         reason=_reason(exchange, acknowledgement),
-        acknowledgement=exchange.answer_message,
+        acknowledgement=exchange.answer_message[:_LONGEST_ANSWER],
         sender=acknowledgement.sender if acknowledgement else "",
         attempts=exchange.attempts,
         timeouts=exchange.timeouts,
@@ -98,5 +109,5 @@ def _reason(exchange: Exchange[Acknowledgement], acknowledgement: Acknowledgemen
     """Why it was not accepted: what the receiver said, and what kept us from asking again."""
     if exchange.verdict == "accepted" or acknowledgement is None:
         return exchange.reason
-    said = ": ".join(filter(None, (acknowledgement.code, acknowledgement.text)))
+    said = ": ".join(filter(None, (acknowledgement.code, acknowledgement.text[:_LONGEST_TEXT])))
     return "; ".join(filter(None, (said, exchange.reason)))

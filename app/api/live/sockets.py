@@ -6,6 +6,9 @@
                        run.progress counts, at most 5 a second a run
                        run.event    {run_id, events, cursor}     only where asked for (``events: true``)
 
+Whoever connects shows a token in the handshake (``auth: {token}``) where the server asks for one; without a good one
+the connection is refused, with a problem document as the error's data.
+
 ``cursor`` is where the events begin: null is the beginning of the run, else what the last ``run.event`` (or a page of
 the REST API) said. A client that comes back names the last one it has; it misses nothing and gets nothing twice.
 """
@@ -15,13 +18,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import parse_qs
 
 import socketio
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.access import SOCKETS_PATH, Access, NotKnown, refusal
 from app.api.live.hub import Hub
-from app.api.problems import problem_document, problem_of_error
+from app.api.problems import problem_document, problem_of_error, problem_response
+from app.api.roles import Role
 from app.domain.errors import Conflict, InvalidInput, YeeterError
 from app.domain.template import problems_of
 from app.ports import Database
@@ -78,39 +85,74 @@ class Outbound:
 class Sockets:
     """The Socket.IO server of one application."""
 
-    def __init__(self, database: Database) -> None:
-        # Only pages of this very server may connect from a browser: the default for cors_allowed_origins.
-        self.server = socketio.AsyncServer(async_mode="asgi", max_http_buffer_size=MAX_MESSAGE)
+    def __init__(self, database: Database, access: Access, max_sockets: int = MAX_SOCKETS) -> None:
+        # The gate has judged every origin already; what this library allows by itself can be talked into by headers.
+        self.server = socketio.AsyncServer(async_mode="asgi", max_http_buffer_size=MAX_MESSAGE, cors_allowed_origins=[])
         self._hub = Hub(database, Outbound(self.server))
-        self._clients: set[str] = set()
-        handlers: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
-            "connect": self._connect,
-            "disconnect": self._disconnect,
-            "subscribe": self._answering(self._subscribe),
-            "unsubscribe": self._answering(self._unsubscribe),
-        }
-        for event, handler in handlers.items():
-            self.server.on(event, handler, namespace=NAMESPACE)
+        self._access = access
+        self._max_sockets = max_sockets
+        self._tokens: dict[str, str | None] = {}  # by the clients' session ids
+        self.server.on("connect", self._connect, namespace=NAMESPACE)
+        self.server.on("disconnect", self._disconnect, namespace=NAMESPACE)
+        self.offer("subscribe", Role.VIEWER, self._subscribe)
+        self.offer("unsubscribe", Role.VIEWER, self._unsubscribe)
 
     def close(self) -> None:
         self._hub.close()
 
+    def offer(self, event: str, role: Role, handle: Callable[[str, Any], Coroutine[Any, Any, Answer]]) -> None:
+        """Offer an event to clients of this role."""
+        self.server.on(event, self._answering(role, handle), namespace=NAMESPACE)
+
+    def application(self, rest: ASGIApp) -> ASGIApp:
+        """Socket.IO on its path, and everything else to ``rest``."""
+        both = socketio.ASGIApp(self.server, rest)
+
+        async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+            if self._is_one_too_many(scope):
+                problem = problem_document(503, "too many sockets are open; close one, or come back later")
+                await _refuse(problem, scope, receive, send)
+            else:
+                await both(scope, receive, send)
+
+        return limited
+
+    def _is_one_too_many(self, scope: Scope) -> bool:
+        """Whether this begins a socket and there are enough, those included that never joined the namespace."""
+        if scope["type"] == "lifespan" or not scope["path"].startswith(SOCKETS_PATH):
+            return False
+        is_new = "sid" not in parse_qs(scope["query_string"].decode("latin-1"))
+        return is_new and len(self.server.eio.sockets) >= self._max_sockets
+
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
-        if len(self._clients) >= MAX_SOCKETS:
-            raise socketio.exceptions.ConnectionRefusedError("too many clients")
-        self._clients.add(sid)
+        given = auth.get("token") if isinstance(auth, dict) else None
+        token = given if isinstance(given, str) else None
+        problem = self._problem(token, Role.VIEWER)
+        if problem is not None:
+            raise socketio.exceptions.ConnectionRefusedError(problem["detail"], problem)
+        self._tokens[sid] = token
+
+    def _problem(self, token: str | None, needed: Role) -> dict[str, Any] | None:
+        """Why not; asked at every event anew, since tokens are taken back while sockets are open."""
+        try:
+            return refusal(self._access.caller(token), needed)
+        except NotKnown as error:
+            return problem_document(401, f"{error}; send it as `auth: {{token}}` when you connect")
 
     async def _disconnect(self, sid: str, reason: str) -> None:
-        self._clients.discard(sid)
+        self._tokens.pop(sid, None)
         for run_id in self._hub.subscriptions(sid):
             self._hub.unsubscribe(sid, run_id)
 
     def _answering(
-        self, handle: Callable[[str, Any], Coroutine[Any, Any, Answer]]
+        self, role: Role, handle: Callable[[str, Any], Coroutine[Any, Any, Answer]]
     ) -> Callable[..., Coroutine[Any, Any, Answer]]:
         """Every error becomes an answer with a problem document, as in the REST API."""
 
         async def answer(sid: str, data: Any = None) -> Answer:
+            problem = self._problem(self._tokens.get(sid), role)
+            if problem is not None:
+                return {"ok": False, "problem": problem}
             try:
                 return await handle(sid, data)
             except ValidationError as error:
@@ -129,7 +171,7 @@ class Sockets:
         run = await self._hub.find(wanted.run_id, wanted.cursor)
         if len(self._hub.subscriptions(sid)) >= MAX_SUBSCRIPTIONS:
             raise Conflict(f"one client can look on at {MAX_SUBSCRIPTIONS} runs; unsubscribe from one first")
-        if sid not in self._clients:  # it has gone while we looked
+        if sid not in self._tokens:  # it has gone while we looked
             raise Conflict("the client is not connected")
         await self.server.enter_room(sid, run.id, namespace=NAMESPACE)
         await self._hub.subscribe(sid, run, wanted.cursor, wanted.events)
@@ -141,3 +183,10 @@ class Sockets:
         await self.server.leave_room(sid, run.id, namespace=NAMESPACE)
         self._hub.unsubscribe(sid, run.id)
         return {"ok": True}
+
+
+async def _refuse(problem: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013, "reason": problem["detail"]})
+    else:
+        await problem_response(problem, {"Connection": "close"})(scope, receive, send)

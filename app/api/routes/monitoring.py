@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from app.api.access import OPEN, VIEWER
 from app.api.problems import responses
 from app.api.services import Api, Services
 from app.api.views import ActiveRunView, HealthView, ReadinessView, ServiceView, StatusView
@@ -31,25 +32,27 @@ _HOME = """<!doctype html>
 """
 
 
-@router.get("/", response_class=HTMLResponse, include_in_schema=False)
+@router.get("/", dependencies=[VIEWER], response_class=HTMLResponse, include_in_schema=False)
 async def home() -> str:
     return _HOME
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[OPEN])
 async def healthz() -> HealthView:
     """The process answers. Says nothing of what it needs."""
     return HealthView()
 
 
-@router.get("/readyz", responses={503: {"model": ReadinessView, "description": "a service is missing"}})
+@router.get(
+    "/readyz", dependencies=[OPEN], responses={503: {"model": ReadinessView, "description": "a service is missing"}}
+)
 def readyz(api: Api) -> JSONResponse:
     """Database reachable with the right schema, and the broker where one is configured."""
     readiness = _readiness(api)
     return JSONResponse(readiness.model_dump(), 200 if readiness.ready else 503)
 
 
-@router.get("/api/monitoring/status", responses=responses())
+@router.get("/api/monitoring/status", dependencies=[VIEWER], responses=responses())
 def status(api: Api) -> StatusView:
     """Version, services, and the runs that have not ended."""
     readiness = _readiness(api)

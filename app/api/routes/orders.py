@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from app.api.access import VIEWER
 from app.api.order_detail import order_detail
 from app.api.problems import responses
 from app.api.routes.runs import After, Id, Limit, find_run
@@ -17,7 +18,7 @@ from app.domain.run import OrderState
 router = APIRouter(prefix="/api/simulator/runs/{id}/orders", tags=["orders"])
 
 
-@router.get("", responses=responses(404))
+@router.get("", dependencies=[VIEWER], responses=responses(404))
 def list_orders(
     api: Api,
     id: Id,
@@ -34,7 +35,7 @@ def list_orders(
     return PageView(items=[OrderView.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/{number}", responses=responses(404))
+@router.get("/{number}", dependencies=[VIEWER], responses=responses(404))
 def get_order(api: Api, id: Id, number: Annotated[int, Path(ge=0, lt=MAX_ORDERS)]) -> OrderDetailView:
     """One order: its message as it was sent, the acknowledgement, the study as planned, steps, jobs and events."""
     return order_detail(api.bundle.database, find_run(api, id), number)

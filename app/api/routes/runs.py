@@ -1,4 +1,4 @@
-"""``/api/simulator/runs``: starting, following, cancelling and deleting runs."""
+"""``/api/simulator/runs``: starting, following, pausing, cancelling and deleting runs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NaiveDatetime, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from app.api.access import OPERATOR, VIEWER
 from app.api.documents import JsonRoute
+from app.api.once import Once, OneRequest
 from app.api.problems import responses
 from app.api.services import Api, Services
-from app.api.views import EventView, FindingView, PageView, RunDetailView, RunView, event_view
+from app.api.views import EventView, FindingView, LocalTime, PageView, RunDetailView, RunView, event_view
 from app.domain.identity import MAX_ORDERS
 from app.domain.run import Run, RunState
-from app.runs.give_up import give_up
+from app.runs.control import request_cancel, request_pause, request_resume
 from app.runs.preflight import require_destinations
-from app.runs.produce import request_cancel
-from app.runs.start import MAX_SEED, RunRequest, add_run, prepare_run, template_of
+from app.runs.remove import remove_run
+from app.runs.start import MAX_SEED, RunRequest, prepare_run, template_of
+from app.util.addresses import look_up
 
 router = APIRouter(prefix="/api/simulator/runs", tags=["runs"], route_class=JsonRoute)
 
@@ -57,7 +60,7 @@ class RunBody(Body):
     orders: int | None = Field(default=None, ge=1, le=MAX_ORDERS)
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="decides content; drawn when not given")
     run_key: str | None = Field(default=None, description="decides identity: 8 characters, new for every run")
-    base_time: NaiveDatetime | None = Field(default=None, description="local time of the simulated department")
+    base_time: LocalTime | None = None
     destinations: DestinationsBody = DestinationsBody()
     overrides: dict[str, Any] = Field(default={}, max_length=100, description="dotted path in the template: value")
     thresholds: list[str] = Field(default=[], max_length=100, description="added to the template's own")
@@ -80,25 +83,28 @@ class RunBody(Body):
         )
 
 
-@router.post("", status_code=202, responses=responses(404, 409, 415))
-async def start_run(api: Api, body: RunBody, response: Response) -> RunView:
+@router.post("", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409, 415))
+async def start_run(api: Api, body: RunBody, response: Response, once: Once) -> RunView:
     """Start a run. It is PENDING at first; a producer of its own takes it from there."""
-    run = await run_in_threadpool(_add_run, api, body.request())
+    run = await run_in_threadpool(_add_run, api, body.request(), response, once)
     api.producers.start(run.id)
-    response.headers["Location"] = f"{router.prefix}/{run.id}"
-    return RunView.model_validate(run)
+    return run
 
 
-def _add_run(api: Services, request: RunRequest) -> Run:
+def _add_run(api: Services, request: RunRequest, response: Response, once: OneRequest) -> RunView:
     bundle = api.bundle
-    run = prepare_run(bundle.database, bundle.types, request, datetime.now(UTC).astimezone())
-    template = template_of(run)
-    require_destinations(template, bundle.is_embedded)
-    api.allowlist.check(template)
-    return add_run(bundle.database, run)
+    with once.claimed():
+        run = prepare_run(bundle.database, bundle.types, request, datetime.now(UTC).astimezone())
+        template = template_of(run)
+        require_destinations(template, bundle.is_embedded)
+        api.allowlist.check(template, look_up)
+        response.headers["Location"] = f"{router.prefix}/{run.id}"
+        with bundle.database.transaction() as work:
+            work.runs.add(run)
+            return once.keep(work, RunView.model_validate(work.runs.get(run.id)))
 
 
-@router.get("", responses=responses())
+@router.get("", dependencies=[VIEWER], responses=responses())
 def list_runs(
     api: Api,
     state: RunState | None = None,
@@ -111,34 +117,39 @@ def list_runs(
     return PageView(items=[RunView.model_validate(run) for run in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/{id}", responses=responses(404))
+@router.get("/{id}", dependencies=[VIEWER], responses=responses(404))
 def get_run(api: Api, id: Id) -> RunDetailView:
     return RunDetailView.model_validate(find_run(api, id))
 
 
-@router.delete("/{id}", status_code=204, responses=responses(404, 409))
+@router.delete("/{id}", dependencies=[OPERATOR], status_code=204, responses=responses(404, 409))
 def delete_run(api: Api, id: Id) -> None:
     """Remove a run that has ended, with its orders, events and findings."""
-    with api.bundle.database.transaction() as work:
-        work.runs.remove(id)
+    remove_run(api.bundle.database, id, api.bundle.settings.run_folder)
 
 
-@router.post("/{id}/cancel", status_code=202, responses=responses(404, 409))
-def cancel_run(api: Api, id: Id) -> RunView:
-    """Ask a run to stop: what is under way ends, what waits is cancelled, then the run is CANCELLED.
-
-    A run whose producer is gone can't be brought to that end: it is FAILED at once.
-    """
-    database = api.bundle.database
-    run = request_cancel(database, id)
-    is_free = any(free.id == run.id for free in database.queries.runs_to_resume())
-    if is_free and not api.producers.has(run.id):
-        reason = "cancelled on request, after the process that ran it had gone"
-        run = give_up(database, run.id, reason, api.bundle.settings.lease_seconds)
-    return RunView.model_validate(run)
+@router.post("/{id}/cancel", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409))
+def cancel_run(api: Api, id: Id, once: Once) -> RunView:
+    """Ask a run to stop: what is under way ends, what waits is cancelled, then the run is CANCELLED."""
+    with once.claimed():
+        return once.keep_done(RunView.model_validate(request_cancel(api.bundle.database, id)))
 
 
-@router.get("/{id}/events", responses=responses(404))
+@router.post("/{id}/pause", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409))
+def pause_run(api: Api, id: Id, once: Once) -> RunView:
+    """Have a run begin nothing new: no order is sent and no job is started until it is resumed."""
+    with once.claimed():
+        return once.keep_done(RunView.model_validate(request_pause(api.bundle.database, id)))
+
+
+@router.post("/{id}/resume", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409))
+def resume_run(api: Api, id: Id, once: Once) -> RunView:
+    """Have a paused run go on where it was."""
+    with once.claimed():
+        return once.keep_done(RunView.model_validate(request_resume(api.bundle.database, id)))
+
+
+@router.get("/{id}/events", dependencies=[VIEWER], responses=responses(404))
 def list_events(
     api: Api,
     id: Id,
@@ -152,13 +163,13 @@ def list_events(
     return PageView(items=[event_view(recorded) for recorded in events], next_cursor=cursor)
 
 
-@router.get("/{id}/metrics", responses=responses(404))
+@router.get("/{id}/metrics", dependencies=[VIEWER], responses=responses(404))
 def get_metrics(api: Api, id: Id) -> dict[str, Any]:
     """The run's summary; of a run that has not ended, the figures so far, without reconciliation and thresholds."""
     return api.summaries.of(find_run(api, id))
 
 
-@router.get("/{id}/findings", responses=responses(404))
+@router.get("/{id}/findings", dependencies=[VIEWER], responses=responses(404))
 def list_findings(api: Api, id: Id, limit: Limit = 500) -> PageView[FindingView]:
     """What reconciliation found missing, duplicated or mismatched; the first ``limit`` of it."""
     findings = api.bundle.database.queries.findings(find_run(api, id).id, limit)

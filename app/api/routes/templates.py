@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 
+from app.api.access import OPERATOR, VIEWER
 from app.api.documents import template_document
+from app.api.once import Once
 from app.api.problems import responses
 from app.api.services import Api, Services
-from app.api.views import PageView, StepView, TemplateView, ValidationView, template_view
+from app.api.views import PageView, StepView, TemplateView, ValidationView, template_view, validation_view
 from app.domain.errors import InvalidInput, NotFound, Problem
 from app.domain.template import Step, Template, parse_template, step_queue
 from app.domain.work import TemplateRow
@@ -32,38 +34,38 @@ def _body(schema: str) -> dict[str, Any]:
 TEMPLATE_BODY, STEP_BODY = _body("Template"), _body("StepBody")
 
 
-@router.get("", responses=responses())
+@router.get("", dependencies=[VIEWER], responses=responses())
 def list_templates(api: Api) -> PageView[TemplateView]:
     """All templates, by name."""
     with api.bundle.database.transaction() as work:
         return PageView(items=[template_view(row) for row in work.templates.all()])
 
 
-@router.post("", status_code=201, responses=responses(409, 415), openapi_extra=TEMPLATE_BODY)
-def create_template(api: Api, document: Document, response: Response) -> TemplateView:
+@router.post("", dependencies=[OPERATOR], status_code=201, responses=responses(409, 415), openapi_extra=TEMPLATE_BODY)
+def create_template(api: Api, document: Document, response: Response, once: Once) -> TemplateView:
     """Add a template, version 1."""
-    template = read_template(document, api.bundle.types)
-    with api.bundle.database.transaction() as work:
-        row = work.templates.add(template)
-    response.headers["Location"] = f"{router.prefix}/{row.id}"
-    return template_view(row)
+    with once.claimed():
+        template = read_template(document, api.bundle.types)
+        with api.bundle.database.transaction() as work:
+            row = work.templates.add(template)
+            response.headers["Location"] = f"{router.prefix}/{row.id}"
+            return once.keep(work, template_view(row))
 
 
-@router.post("/validate", responses=responses(415), openapi_extra=TEMPLATE_BODY)
+@router.post("/validate", dependencies=[OPERATOR], responses=responses(415), openapi_extra=TEMPLATE_BODY)
 def validate_template(api: Api, document: Document) -> ValidationView:
     """Check a template without storing it; what is wrong with it comes as a problem document."""
     template = read_template(document, api.bundle.types)
-    queues = template.queues(api.bundle.settings.rabbitmq_order_queue)
-    return ValidationView(valid=True, document=template.model_dump(mode="json"), queues=list(queues))
+    return validation_view(template, api.bundle.settings.rabbitmq_order_queue)
 
 
-@router.get("/{id}", responses=responses(404))
+@router.get("/{id}", dependencies=[VIEWER], responses=responses(404))
 def get_template(api: Api, id: Id) -> TemplateView:
     with api.bundle.database.transaction() as work:
         return template_view(work.templates.get(id))
 
 
-@router.put("/{id}", responses=responses(404, 409, 415), openapi_extra=TEMPLATE_BODY)
+@router.put("/{id}", dependencies=[OPERATOR], responses=responses(404, 409, 415), openapi_extra=TEMPLATE_BODY)
 def replace_template(api: Api, id: Id, document: Document) -> TemplateView:
     """Write the template's next version. Runs keep the version that they were started with."""
     template = read_template(document, api.bundle.types)
@@ -71,7 +73,7 @@ def replace_template(api: Api, id: Id, document: Document) -> TemplateView:
         return template_view(work.templates.replace(id, template))
 
 
-@router.delete("/{id}", status_code=204, responses=responses(404))
+@router.delete("/{id}", dependencies=[OPERATOR], status_code=204, responses=responses(404))
 def delete_template(api: Api, id: Id) -> None:
     """Remove the template; its runs stay. A shipped one comes back when the server starts again."""
     with api.bundle.database.transaction() as work:
@@ -81,7 +83,7 @@ def delete_template(api: Api, id: Id) -> None:
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
-@router.get("/{id}/steps", responses=responses(404))
+@router.get("/{id}/steps", dependencies=[VIEWER], responses=responses(404))
 def list_steps(api: Api, id: Id) -> PageView[StepView]:
     """The template's steps in order, with their queue metadata and the queue that each comes to."""
     with api.bundle.database.transaction() as work:
@@ -89,22 +91,25 @@ def list_steps(api: Api, id: Id) -> PageView[StepView]:
     return PageView(items=_step_views(api, row))
 
 
-@router.post("/{id}/steps", status_code=201, responses=responses(404, 415), openapi_extra=STEP_BODY)
-def add_step(api: Api, id: Id, document: Document, response: Response) -> StepView:
+@router.post(
+    "/{id}/steps", dependencies=[OPERATOR], status_code=201, responses=responses(404, 415), openapi_extra=STEP_BODY
+)
+def add_step(api: Api, id: Id, document: Document, response: Response, once: Once) -> StepView:
     """Add a step at the end, or at the body's ``position``; writes the template's next version."""
-    step, given = _step_document(document)
-    with api.bundle.database.transaction() as work:
-        row = work.templates.get(id, lock=True)
-        steps = row.document["steps"]
-        position = len(steps) if given is None else given
-        if position > len(steps):
-            raise InvalidInput(Problem("position", f"the template has {len(steps)} steps", f"0 to {len(steps)}"))
-        row = _with_steps(api, work, row, [*steps[:position], step, *steps[position:]], position)
-    response.headers["Location"] = f"{router.prefix}/{row.id}/steps/{position}"
-    return _step_views(api, row)[position]
+    with once.claimed():
+        step, given = _step_document(document)
+        with api.bundle.database.transaction() as work:
+            row = work.templates.get(id, lock=True)
+            steps = row.document["steps"]
+            position = len(steps) if given is None else given
+            if position > len(steps):
+                raise InvalidInput(Problem("position", f"the template has {len(steps)} steps", f"0 to {len(steps)}"))
+            row = _with_steps(api, work, row, [*steps[:position], step, *steps[position:]], position)
+            response.headers["Location"] = f"{router.prefix}/{row.id}/steps/{position}"
+            return once.keep(work, _step_views(api, row)[position])
 
 
-@router.get("/{id}/steps/{position}", responses=responses(404))
+@router.get("/{id}/steps/{position}", dependencies=[VIEWER], responses=responses(404))
 def get_step(api: Api, id: Id, position: Position) -> StepView:
     with api.bundle.database.transaction() as work:
         row = work.templates.get(id)
@@ -112,7 +117,7 @@ def get_step(api: Api, id: Id, position: Position) -> StepView:
     return _step_views(api, row)[position]
 
 
-@router.put("/{id}/steps/{position}", responses=responses(404, 415), openapi_extra=STEP_BODY)
+@router.put("/{id}/steps/{position}", dependencies=[OPERATOR], responses=responses(404, 415), openapi_extra=STEP_BODY)
 def replace_step(api: Api, id: Id, position: Position, document: Document) -> StepView:
     """Replace a step; writes the template's next version."""
     step, given = _step_document(document)
@@ -126,7 +131,7 @@ def replace_step(api: Api, id: Id, position: Position, document: Document) -> St
     return _step_views(api, row)[position]
 
 
-@router.delete("/{id}/steps/{position}", status_code=204, responses=responses(404))
+@router.delete("/{id}/steps/{position}", dependencies=[OPERATOR], status_code=204, responses=responses(404))
 def delete_step(api: Api, id: Id, position: Position) -> None:
     """Remove a step; writes the template's next version."""
     with api.bundle.database.transaction() as work:

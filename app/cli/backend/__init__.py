@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from app.domain.run import OrderState, RunState
+from app.domain.work import DeadLetterFilter, DeadLetterSelection
 
 Document = dict[str, Any]
 
 
 class Backend(Protocol):
-    """Templates, runs, orders and events; ``name`` is a name, run key or id. The views are those of ``app.api.views``.
+    """All that can be asked; ``name`` is a name, run key or id. The views are those of ``app.api``.
 
     Raises (all methods): InvalidInput, NotFound, Conflict, Unavailable, each with one line that says what to do.
     """
@@ -43,6 +44,10 @@ class Backend(Protocol):
 
     def cancel_run(self, name: str) -> Document: ...
 
+    def pause_run(self, name: str) -> Document: ...
+
+    def resume_run(self, name: str) -> Document: ...
+
     def delete_run(self, name: str) -> None: ...
 
     def summary(self, name: str) -> Document:
@@ -61,6 +66,35 @@ class Backend(Protocol):
         """Events after the cursor, and the cursor to go on from."""
         ...
 
+    # --- upkeep ---
+
+    @property
+    def has_producers(self) -> bool:
+        """Whether somebody goes on with a run that is reopened, without being asked."""
+        ...
+
+    def dead_letters(self, wanted: DeadLetterFilter, limit: int) -> list[Document]:
+        """The newest first."""
+        ...
+
+    def dead_letter(self, id_: int) -> Document: ...
+
+    def dead_letter_statistics(self) -> Document: ...
+
+    def retry_dead_letters(self, selection: DeadLetterSelection) -> Document: ...
+
+    def discard_dead_letters(self, selection: DeadLetterSelection) -> Document: ...
+
+    def queues(self) -> list[Document]: ...
+
+    def purge_queue(self, name: str, jobs: str) -> Document:
+        """``jobs``: what becomes of them, park, dead-letter or cancel."""
+        ...
+
+    def release_queue(self, name: str) -> Document: ...
+
+    def destinations(self) -> Document: ...
+
 
 @contextmanager
 def open_backend(server: str | None) -> Iterator[Backend]:
@@ -76,7 +110,7 @@ def open_backend(server: str | None) -> Iterator[Backend]:
     if settings.server:
         from app.cli.backend.remote import RemoteBackend
 
-        with RemoteBackend(settings.server) as remote:
+        with RemoteBackend(settings.server, token=settings.token) as remote:
             yield remote
         return
     from app.bootstrap import bootstrap

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from app.api.admin_overview import destinations_health, list_queues, purge_queue, release_queue
+from app.api.admin_views import DeadLetterView, discard_view, retry_view, statistics_view
+from app.api.dead_letter_detail import dead_letter_detail
 from app.api.order_detail import order_detail
 from app.api.summaries import LiveSummaries
 from app.api.views import (
@@ -12,17 +15,21 @@ from app.api.views import (
     OrderView,
     RunDetailView,
     RunView,
-    ValidationView,
     View,
     event_view,
     template_view,
+    validation_view,
 )
 from app.bootstrap import Bundle, prepare_database
 from app.cli.backend import Document
 from app.cli.backend.paging import collect
 from app.domain.run import OrderState, Run, RunState
+from app.domain.work import DeadLetterFilter, DeadLetterSelection
+from app.runs.control import request_cancel, request_pause, request_resume
+from app.runs.dead_letters import discard, retry
 from app.runs.give_up import give_up
-from app.runs.produce import request_cancel
+from app.runs.purge import Fate
+from app.runs.remove import remove_run
 from app.runs.templates import read_template
 
 
@@ -72,8 +79,7 @@ class LocalBackend:
 
     def validate_template(self, document: Document) -> Document:
         template = read_template(document, self._bundle.types)
-        queues = template.queues(self._bundle.settings.rabbitmq_order_queue)
-        return _document(ValidationView(valid=True, document=template.model_dump(mode="json"), queues=list(queues)))
+        return _document(validation_view(template, self._bundle.settings.rabbitmq_order_queue))
 
     # --- runs ---
 
@@ -94,9 +100,14 @@ class LocalBackend:
             run = give_up(self._database, run.id, reason, self._bundle.settings.lease_seconds)
         return _document(RunView.model_validate(run))
 
+    def pause_run(self, name: str) -> Document:
+        return _document(RunView.model_validate(request_pause(self._database, name)))
+
+    def resume_run(self, name: str) -> Document:
+        return _document(RunView.model_validate(request_resume(self._database, name)))
+
     def delete_run(self, name: str) -> None:
-        with self._database.transaction() as work:
-            work.runs.remove(name)
+        remove_run(self._database, name, self._bundle.settings.run_folder)
 
     def summary(self, name: str) -> Document:
         return LiveSummaries(self._database.feed).of(self._run(name))
@@ -121,6 +132,45 @@ class LocalBackend:
     def events(self, name: str, after: str | None, limit: int) -> tuple[list[Document], str | None]:
         found, cursor = self._database.feed.read(self._run(name).id, after, limit)
         return [_document(event_view(recorded)) for recorded in found], cursor
+
+    # --- upkeep ---
+
+    @property
+    def has_producers(self) -> bool:
+        return False
+
+    def dead_letters(self, wanted: DeadLetterFilter, limit: int) -> list[Document]:
+        def page(after: str | None, count: int) -> tuple[list[Document], str | None]:
+            found = self._queries.dead_letters(wanted, after=after, limit=count)
+            return _documents(DeadLetterView, found.rows), found.next_cursor
+
+        return collect(page, limit)
+
+    def dead_letter(self, id_: int) -> Document:
+        return _document(dead_letter_detail(self._database, id_))
+
+    def dead_letter_statistics(self) -> Document:
+        return _document(statistics_view(self._queries.dead_letter_counts()))
+
+    def retry_dead_letters(self, selection: DeadLetterSelection) -> Document:
+        with self._database.transaction() as work:
+            return _document(retry_view(retry(work, selection)))
+
+    def discard_dead_letters(self, selection: DeadLetterSelection) -> Document:
+        with self._database.transaction() as work:
+            return _document(discard_view(discard(work, selection)))
+
+    def queues(self) -> list[Document]:
+        return [_document(view) for view in list_queues(self._bundle)]
+
+    def purge_queue(self, name: str, jobs: str) -> Document:
+        return _document(purge_queue(self._bundle, name, Fate(jobs)))
+
+    def release_queue(self, name: str) -> Document:
+        return _document(release_queue(self._bundle, name))
+
+    def destinations(self) -> Document:
+        return _document(destinations_health(self._queries))
 
     def _run(self, name: str) -> Run:
         with self._database.transaction() as work:

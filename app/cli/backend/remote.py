@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+from pydantic import SecretStr
 
 from app.cli.backend import Document
 from app.cli.backend.paging import collect
 from app.domain.errors import Conflict, InvalidInput, NotFound, Problem, Unavailable, YeeterError
 from app.domain.run import OrderState, RunState
+from app.domain.work import DeadLetterFilter, DeadLetterSelection
 
 TIMEOUT = 30.0  # seconds
 TEMPLATES = "/api/simulator/templates"
 RUNS = "/api/simulator/runs"
+DEAD_LETTERS = "/api/admin/dead-letters"
+QUEUES = "/api/admin/queues"
 _ERRORS: dict[int, type[YeeterError]] = {404: NotFound, 409: Conflict, 503: Unavailable}
 
 
@@ -25,12 +30,15 @@ class RemoteBackend:
     Args:
         server: base address, e.g. ``http://127.0.0.1:8000``.
         transport: another way to reach it (tests).
+        token: what it asks its callers for.
 
     Raises:
-        InvalidInput: no such address.
+        InvalidInput: no such address, or no such token.
     """
 
-    def __init__(self, server: str, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, server: str, transport: httpx.BaseTransport | None = None, *, token: SecretStr | None = None
+    ) -> None:
         self._server = server.rstrip("/")
         try:
             url = httpx.URL(self._server)
@@ -38,7 +46,7 @@ class RemoteBackend:
             raise InvalidInput(Problem("--server", f"{server!r}: {error}", "e.g. http://127.0.0.1:8000")) from error
         if url.scheme not in ("http", "https") or not url.host:
             raise InvalidInput(Problem("--server", f"{server!r} is not an address", "e.g. http://127.0.0.1:8000"))
-        self._client = httpx.Client(base_url=url, timeout=TIMEOUT, transport=transport)
+        self._client = httpx.Client(base_url=url, headers=_headers(token), timeout=TIMEOUT, transport=transport)
 
     def __enter__(self) -> RemoteBackend:
         return self
@@ -89,6 +97,12 @@ class RemoteBackend:
     def cancel_run(self, name: str) -> Document:
         return self._ask("POST", f"{_path(RUNS, name)}/cancel")
 
+    def pause_run(self, name: str) -> Document:
+        return self._ask("POST", f"{_path(RUNS, name)}/pause")
+
+    def resume_run(self, name: str) -> Document:
+        return self._ask("POST", f"{_path(RUNS, name)}/resume")
+
     def delete_run(self, name: str) -> None:
         self._ask("DELETE", _path(RUNS, name))
 
@@ -109,6 +123,39 @@ class RemoteBackend:
     def events(self, name: str, after: str | None, limit: int) -> tuple[list[Document], str | None]:
         page = self._ask("GET", f"{_path(RUNS, name)}/events", query={"after": after, "limit": limit})
         return page["items"], page["next_cursor"]
+
+    # --- upkeep ---
+
+    @property
+    def has_producers(self) -> bool:
+        return True
+
+    def dead_letters(self, wanted: DeadLetterFilter, limit: int) -> list[Document]:
+        return self._pages(DEAD_LETTERS, asdict(wanted), limit)
+
+    def dead_letter(self, id_: int) -> Document:
+        return self._ask("GET", f"{DEAD_LETTERS}/{id_}")
+
+    def dead_letter_statistics(self) -> Document:
+        return self._ask("GET", f"{DEAD_LETTERS}/statistics")
+
+    def retry_dead_letters(self, selection: DeadLetterSelection) -> Document:
+        return self._ask("POST", f"{DEAD_LETTERS}/retry", _selection(selection))
+
+    def discard_dead_letters(self, selection: DeadLetterSelection) -> Document:
+        return self._ask("POST", f"{DEAD_LETTERS}/discard", _selection(selection))
+
+    def queues(self) -> list[Document]:
+        return list(self._ask("GET", QUEUES)["items"])
+
+    def purge_queue(self, name: str, jobs: str) -> Document:
+        return self._ask("POST", f"{_path(QUEUES, name)}/purge", {"jobs": jobs})
+
+    def release_queue(self, name: str) -> Document:
+        return self._ask("POST", f"{_path(QUEUES, name)}/release")
+
+    def destinations(self) -> Document:
+        return self._ask("GET", "/api/monitoring/health/destinations")
 
     def _pages(self, path: str, query: Mapping[str, Any], limit: int) -> list[Document]:
         def page(after: str | None, count: int) -> tuple[list[Document], str | None]:
@@ -145,10 +192,30 @@ class RemoteBackend:
             return InvalidInput(*(Problem(**problem) for problem in problems))
         if response.status_code in (400, 413, 415, 422):
             return InvalidInput(Problem("", detail))
+        if response.status_code == 401:
+            has_token = "Authorization" in response.request.headers
+            problem = "does not know the token in YEETER_TOKEN" if has_token else "asks for a token: set YEETER_TOKEN"
+            return YeeterError(f"{self._server} {problem}; `yeeter tokens create` makes one, on its machine")
         return _ERRORS.get(response.status_code, YeeterError)(detail)
 
     def _not_ours(self, response: httpx.Response) -> YeeterError:
         return YeeterError(f"{self._server} answered {response.status_code}, not as this API does; check the address")
+
+
+def _headers(token: SecretStr | None) -> dict[str, str]:
+    text = token.get_secret_value().strip() if token else ""
+    if not text:
+        return {}
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise InvalidInput(Problem("YEETER_TOKEN", "is no token", "set what `yeeter tokens create` showed"))
+    return {"Authorization": f"Bearer {text}"}
+
+
+def _selection(selection: DeadLetterSelection) -> Document:
+    if selection.ids:
+        return {"ids": list(selection.ids)}
+    wanted = {name: value for name, value in asdict(selection.wanted).items() if name != "state"}
+    return {name: value for name, value in wanted.items() if value is not None} | {"limit": selection.limit}
 
 
 def _path(collection: str, name: str) -> str:

@@ -19,7 +19,7 @@ def serve(
 
 def worker(
     queues: Annotated[
-        str, typer.Option(metavar="A,B", help="Queues to take jobs from. Default: RABBITMQ_ORDER_QUEUE.")
+        str, typer.Option(metavar="A,B", help="Queues to take jobs from; default stands for RABBITMQ_ORDER_QUEUE.")
     ] = "",
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=256, help="Jobs side by side. Default: YEETER_WORKER_CONCURRENCY.")

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+LEDGER = "File in which the ledger outlives this receiver, as JSON lines."
+
 receive = typer.Typer(no_args_is_help=True)
 
 
@@ -22,6 +24,7 @@ Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0:
 DelayMs = Annotated[int, typer.Option(min=0, metavar="MS", help="Milliseconds before each answer.")]
 TlsCertFile = Annotated[Path | None, typer.Option(help="PEM certificate; with it, TLS is spoken.")]
 TlsKeyFile = Annotated[Path | None, typer.Option(help="PEM key, where the certificate's file has none.")]
+TlsCaFile = Annotated[Path | None, typer.Option(help="PEM CAs; senders must show a certificate of one of them.")]
 UntilEof = Annotated[bool, typer.Option("--until-eof", help="Stop when standard input ends, too.")]
 
 
@@ -29,11 +32,12 @@ UntilEof = Annotated[bool, typer.Option("--until-eof", help="Stop when standard 
 def mllp(
     host: Host = "127.0.0.1",
     port: Port = 2575,
-    ledger: Annotated[Path | None, typer.Option(help="File that gets a JSON line for each order kept.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help=LEDGER)] = None,
     show: Annotated[bool, typer.Option("--show", help="Each message on stdout, a segment a line.")] = False,
     delay_ms: DelayMs = 0,
     tls_cert_file: TlsCertFile = None,
     tls_key_file: TlsKeyFile = None,
+    tls_ca_file: TlsCaFile = None,
     until_eof: UntilEof = False,
     drop: Annotated[int, _lie("Acknowledge N orders and don't keep them.")] = 0,
     duplicate: Annotated[int, _lie("Keep N orders twice.")] = 0,
@@ -56,10 +60,11 @@ def dicom(
     aet: Annotated[str, typer.Option(help="Own AE title.")] = "YEETER",
     check_aet: Annotated[bool, typer.Option("--check-aet", help="Reject calls to another AE title.")] = False,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the instances here; else: index only.")] = None,
-    ledger: Annotated[Path | None, typer.Option(help="File for the ledger at the end, a study a line.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help=LEDGER)] = None,
     delay_ms: DelayMs = 0,
     tls_cert_file: TlsCertFile = None,
     tls_key_file: TlsKeyFile = None,
+    tls_ca_file: TlsCaFile = None,
     until_eof: UntilEof = False,
     drop: Annotated[int, _lie("Answer N studies with success and don't keep them.")] = 0,
     duplicate: Annotated[int, _lie("Keep N studies a second time under another Study Instance UID.")] = 0,

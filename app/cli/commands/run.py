@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
-from app.cli.backend import Backend, Document
+from app.cli.result import check_summary, tell_result
 from app.domain.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
+    from app.cli.backend.remote import RemoteBackend
     from app.runs.start import RunRequest
     from app.settings import Settings
 
@@ -85,7 +86,7 @@ def run(
     from app.cli.request import RunFlags, run_request
     from app.settings import load_settings
 
-    _check_summary(summary)
+    check_summary(summary)
     request = run_request(
         RunFlags(
             template=template,
@@ -106,7 +107,10 @@ def run(
     if settings.server:
         if workers is not None:
             raise InvalidInput(Problem("--workers", "a server's workers are its own", "leave it out"))
-        _run_over_api(settings.server, request, connections, wait, summary, json)
+        from app.cli.backend.remote import RemoteBackend
+
+        with RemoteBackend(settings.server, token=settings.token) as backend:
+            _run_over_api(backend, request, connections, wait, summary, json)
     elif not wait:
         raise InvalidInput(Problem("--no-wait", "without a server, this process is the run", "add --server URL"))
     else:
@@ -129,47 +133,19 @@ def _run_embedded(
         prepare_database(bundle)
         ended = run_embedded(bundle, request, workers, connections)
         backend = LocalBackend(bundle)
-        _tell(backend, backend.run(ended.id), summary, json)
+        tell_result(backend, backend.run(ended.id), summary, json)
 
 
 def _run_over_api(
-    server: str, request: RunRequest, connections: int | None, wait: bool, summary: Path | None, json: bool
+    backend: RemoteBackend, request: RunRequest, connections: int | None, wait: bool, summary: Path | None, json: bool
 ) -> None:
-    from app.cli.backend.remote import RemoteBackend
     from app.cli.output import write, write_json
     from app.cli.over_api import follow_over_api, start_over_api
 
-    with RemoteBackend(server) as backend:
-        started = start_over_api(backend, request, connections)
-        if wait:
-            _tell(backend, follow_over_api(backend, started), summary, json)
-        elif json:
-            write_json(started)
-        else:
-            write(started["run_key"])
-
-
-def _tell(backend: Backend, ended: Document, summary: Path | None, json: bool) -> None:
-    """Tell the result, and exit by it."""
-    from app.cli.output import as_json, note, write_json
-    from app.cli.report import exit_code, write_result
-
-    figures = backend.summary(ended["id"])
-    if summary:
-        summary.write_text(as_json(figures), encoding="utf-8")
-    if json:
-        write_json(figures)
-        if ended["reason"]:
-            note(f"{ended['state']}: {ended['reason']}")
+    started = start_over_api(backend, request, connections)
+    if wait:
+        tell_result(backend, follow_over_api(backend, started), summary, json)
+    elif json:
+        write_json(started)
     else:
-        write_result(backend, ended, figures)
-    raise typer.Exit(exit_code(ended))
-
-
-def _check_summary(path: Path | None) -> None:
-    """Before anything is sent, see that the summary can be written."""
-    if path is None:
-        return
-    if path.is_dir() or not path.parent.is_dir():
-        problem = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise InvalidInput(Problem("--summary", f"{path}: {problem}", "name a file in a folder that is there"))
+        write(started["run_key"])

@@ -9,12 +9,14 @@ import typer
 from app.cli import options
 from app.cli.backend import open_backend
 from app.cli.commands.events import events
+from app.cli.commands.resume import resume
 from app.cli.output import note, write, write_fields, write_json, write_table
 from app.cli.report import FINDING_COLUMNS, write_figures, write_result
 from app.domain.run import RunState
 
 runs = typer.Typer(no_args_is_help=True)
 runs.command()(events)  # the same as `yeeter events`
+runs.command()(resume)
 
 _LIST = (
     ("run_key", "RUN"),
@@ -67,6 +69,17 @@ def cancel(name: options.RunName, server: options.Server = None, json: options.J
         write_json(run)
     else:
         note(f"run {run['run_key']} is {run['state']}")
+
+
+@runs.command()
+def pause(name: options.RunName, server: options.Server = None, json: options.Json = False) -> None:
+    """Have a run begin nothing new until it is resumed."""
+    with open_backend(server) as backend:
+        run = backend.pause_run(name)
+    if json:
+        write_json(run)
+    else:
+        note(f"run {run['run_key']} is {run['state']}; `yeeter runs resume {run['run_key']}` has it go on")
 
 
 @runs.command()

@@ -95,6 +95,9 @@ def validate(file: options.TemplateFile, server: options.Server = None, json: op
         write_json(result)
     else:
         write(f"{file}: valid; queues: {', '.join(result['queues']) or 'none'}")
+        for step, delays in zip(result["document"]["steps"][1:], result["retry_delays"], strict=True):
+            waits = ", ".join(f"{delay:g} s" for delay in delays)
+            write(f"  {step['type']}: {len(delays) + 1} attempts{f', after {waits}' if waits else ''}")
 
 
 @templates.command()

@@ -23,6 +23,9 @@ class Lie(StrEnum):
     SWAP_PATIENT = "swap_patient"
 
 
+NOT_KEPT = (Lie.DROP, Lie.FAIL)
+
+
 class Liar:
     """Decides once for each study which lie is told about it. Thread-safe.
 
@@ -39,7 +42,13 @@ class Liar:
             + [Lie.SWAP_PATIENT] * options.swap_patient
         )
         self._told: dict[str, tuple[Lie | None, Patient]] = {}
-        self._patients: deque[Patient] = deque(maxlen=2)  # the latest two different ones
+        self._patients: deque[Patient] = deque(maxlen=2)  # the latest two different ones under whom studies were kept
+
+    def recall(self, study: Study, lie: Lie | None) -> None:
+        """Take note of what an earlier receiver decided about a study, which is given as it was kept."""
+        if lie and lie in self._untold:  # or that one was told to lie more than this one is
+            self._untold.remove(lie)
+        self._note(study, lie)
 
     def about(self, study: Study) -> tuple[Lie | None, Patient]:
         """The lie about this study, and the patient it is kept under."""
@@ -47,13 +56,16 @@ class Liar:
             if study.study_uid in self._told:
                 return self._told[study.study_uid]
             told = self._choose(study)
-            if self._untold or told[0]:
-                self._told[study.study_uid] = told
-            if study.patient not in self._patients:
-                self._patients.append(study.patient)
+            self._note(replace(study, patient=told[1]), told[0])
         if told[0]:
             _log.info("lie told", lie=told[0].value, study=study.study_uid, accession=study.accession)
         return told
+
+    def _note(self, kept: Study, lie: Lie | None) -> None:
+        if self._untold or lie:
+            self._told[kept.study_uid] = lie, kept.patient
+        if kept.patient not in self._patients:
+            self._patients.append(kept.patient)
 
     def _choose(self, study: Study) -> tuple[Lie | None, Patient]:
         if not self._untold:

@@ -18,11 +18,14 @@ class DicomReceiverOptions:
     aet: str = "YEETER"
     check_aet: bool = False  # reject associations that call another AE title
     keep: Path | None = None  # folder for the received instances, as Part 10 files; empty: index only
-    ledger: Path | None = None  # file for the ledger at the end, one study a line
+    ledger: Path | None = (
+        None  # file for the ledger, a JSON line a C-STORE; what it has is known again at the next start
+    )
     until_eof: bool = False  # stop when stdin ends
     delay_ms: int = 0  # before each answer to a C-STORE
     tls_cert_file: Path | None = None  # PEM; with it, TLS is spoken
     tls_key_file: Path | None = None  # PEM; not needed where the certificate's file holds the key too
+    tls_ca_file: Path | None = None  # PEM; senders must then show a certificate that one of these CAs issued
 
     drop: int = 0  # studies that are answered with success and not kept
     duplicate: int = 0  # studies that are kept a second time under another Study Instance UID

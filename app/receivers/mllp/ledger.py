@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
+from app.domain.errors import YeeterError
 from app.domain.identity import RUN_KEY_LENGTH
 from app.domain.study import ReceivedOrder
 from app.hl7.ledger_query import LedgerPage, LedgerQuery
@@ -13,7 +13,7 @@ from app.hl7.parsing import ParsedMessage
 DEFAULT_LIMIT = 1_000_000
 
 
-class LedgerFull(Exception):
+class LedgerFull(YeeterError):
     """It holds as many orders as it may; none is forgotten to make room, since that would look like a loss."""
 
 
@@ -27,11 +27,9 @@ class _Kept(NamedTuple):
 class Ledger:
     """Orders by message control ID (MSH-10), in order of arrival. At most ``limit`` of them, some 400 bytes each."""
 
-    def __init__(self, limit: int = DEFAULT_LIMIT, file: TextIO | None = None) -> None:
-        """``file`` gets a JSON line for each order when it is kept."""
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self.repeats = 0  # messages that came again and were not kept again
         self._limit = limit
-        self._file = file
         self._orders: dict[str, _Kept] = {}
         self._by_run: dict[str, list[str]] = {}  # control IDs by what their accession numbers begin with
 
@@ -41,20 +39,19 @@ class Ledger:
     def __contains__(self, control_id: str) -> bool:
         return control_id in self._orders
 
+    def check_room(self) -> None:
+        """Raises LedgerFull when there is none for another order."""
+        if len(self._orders) >= self._limit:
+            raise LedgerFull(f"the ledger is full ({self._limit} orders); start the receiver with a new one")
+
     def keep(self, order: ParsedMessage, copies: int = 1) -> None:
         """Take in an order that is not in it.
 
         Raises:
             LedgerFull: there is no room.
         """
-        if len(self._orders) >= self._limit:
-            raise LedgerFull(f"the ledger is full ({self._limit} orders); restart the receiver")
-        kept = _Kept(order.accession, order.patient_id, order.patient_name, copies)
-        if self._file is not None:
-            line = {"control_id": order.control_id, **kept._asdict(), "message_time": order.message_time}
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            self._file.flush()
-        self._orders[order.control_id] = kept
+        self.check_room()
+        self._orders[order.control_id] = _Kept(order.accession, order.patient_id, order.patient_name, copies)
         self._by_run.setdefault(order.accession[:RUN_KEY_LENGTH], []).append(order.control_id)
 
     def answer(self, query: LedgerQuery) -> LedgerPage:

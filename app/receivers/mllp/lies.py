@@ -6,6 +6,7 @@ Every third order, from the second on, is lied about until all lies are told; th
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Literal, get_args
@@ -41,6 +42,23 @@ class Liar:
         self._told: dict[str, Lie] = {}  # by control ID
         self._until_next = _FIRST
         self._before: ParsedMessage | None = None  # the order before this one
+
+    def knows(self, control_id: str) -> bool:
+        """Whether a lie was told about this order."""
+        return control_id in self._told
+
+    def recall(self, order: ParsedMessage, lie: Lie | None) -> None:
+        """Take note of what an earlier receiver decided about an order, as :meth:`lie_about` would have done."""
+        if order.control_id in self._told:
+            return
+        if lie is None:
+            self._until_next -= 1
+            self._before = order
+            return
+        self._until_next = _STEP
+        self._told[order.control_id] = lie
+        with suppress(ValueError):  # that one was told to lie more than this one is
+            self._untold.remove(lie)
 
     def lie_about(self, order: ParsedMessage) -> Lie | None:
         """The lie for an order that is not kept yet, or None for the truth. Sent again, it gets the same lie again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import sys
 import threading
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ from app.receivers.lifecycle import announce_ready, stop_on_signals
 from app.receivers.mllp.ledger import Ledger
 from app.receivers.mllp.lies import Lies
 from app.receivers.mllp.server import MllpReceiver
+from app.receivers.tls import server_context
 
 log = structlog.get_logger()
 
@@ -27,12 +27,15 @@ class MllpReceiverOptions:
 
     host: str = "127.0.0.1"
     port: int = 2575  # 0: any free one
-    ledger: Path | None = None  # file for the ledger: a JSON line is added when an order is kept
+    ledger: Path | None = (
+        None  # file for the ledger, a JSON line an order; what it has is known again at the next start
+    )
     show: bool = False  # each message on stdout, a segment a line
     until_eof: bool = False  # stop when stdin ends
     delay_ms: int = 0  # before each answer
     tls_cert_file: Path | None = None  # PEM; with it, TLS is spoken
     tls_key_file: Path | None = None  # PEM; not needed where the certificate's file holds the key too
+    tls_ca_file: Path | None = None  # PEM; senders must then show a certificate that one of these CAs issued
 
     drop: int = 0  # orders that are acknowledged and not kept
     duplicate: int = 0  # orders that are kept twice
@@ -45,17 +48,18 @@ def serve(options: MllpReceiverOptions) -> None:
     """Receive until a signal, or the end of stdin where that was asked for; says on stdout when it is ready.
 
     Raises:
-        Unavailable: the address can't be listened on.
-        OSError: the ledger's file or the certificate can't be used.
+        Unavailable: the address can't be listened on, or the ledger's file is in use.
+        InvalidInput: the ledger's file is something else, or a file of TLS can't be used.
+        OSError: the ledger's file can't be opened.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(options.ledger.open("a", encoding="utf-8")) if options.ledger else None
         receiver = MllpReceiver(
             options.host,
             options.port,
-            Ledger(file=file),
+            Ledger(),
             Lies(options.drop, options.duplicate, options.swap_patient, options.reject, options.error),
-            _tls(options),
+            server_context(options.tls_cert_file, options.tls_key_file, options.tls_ca_file),
+            file=options.ledger,
             delay=options.delay_ms / 1000,
             on_message=show if options.show else None,
         )
@@ -75,11 +79,3 @@ async def _receive(receiver: MllpReceiver, stop: threading.Event) -> None:
     async with receiver:
         announce_ready("mllp", receiver.host, receiver.port)
         await asyncio.to_thread(stop.wait)
-
-
-def _tls(options: MllpReceiverOptions) -> ssl.SSLContext | None:
-    if options.tls_cert_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(options.tls_cert_file, options.tls_key_file)
-    return context

@@ -8,8 +8,8 @@ from datetime import datetime
 from app.hl7.acknowledgement import AckCode, build_ack
 from app.hl7.ledger_query import RECEIVER, build_response, parse_query
 from app.hl7.parsing import ParsedMessage, parse_message
+from app.receivers.mllp.intake import Intake
 from app.receivers.mllp.ledger import Ledger, LedgerFull
-from app.receivers.mllp.lies import Liar
 
 _ORDERS = ("ORM", "OMI", "OMG")
 
@@ -17,9 +17,9 @@ _ORDERS = ("ORM", "OMI", "OMG")
 class Responder:
     """Takes messages in and answers them; one for all connections."""
 
-    def __init__(self, ledger: Ledger, liar: Liar, clock: Callable[[], datetime]) -> None:
-        self.ledger = ledger
-        self._liar = liar
+    def __init__(self, ledger: Ledger, intake: Intake, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._intake = intake
         self._clock = clock
 
     def respond(self, message: bytes) -> bytes:
@@ -35,35 +35,15 @@ class Responder:
             _check(parsed)
             if parsed.message_type.startswith("QBP"):
                 query = parse_query(message)
-                return build_response(query, self.ledger.answer(query), f"R{query.control_id}"[:20], self._clock())
+                return build_response(query, self._ledger.answer(query), f"R{query.control_id}"[:20], self._clock())
         except ValueError as error:
             return self._acknowledge(message, "AR", str(error))
         try:
-            return self._acknowledge(message, *self._take(parsed))
-        except LedgerFull as error:
+            if not parsed.accession:
+                return self._acknowledge(message, "AA", "")  # no order (an ADT, say): nothing to keep
+            return self._acknowledge(message, *self._intake.take(parsed))
+        except (LedgerFull, OSError) as error:
             return self._acknowledge(message, "AE", str(error))
-
-    def _take(self, order: ParsedMessage) -> tuple[AckCode, str]:
-        """Keep an order, if it is new and no lie is told about it; the acknowledgement's code and text."""
-        if not order.accession:
-            return "AA", ""  # no order (an ADT, say): nothing to keep
-        if order.control_id in self.ledger:
-            self.ledger.repeats += 1
-            return "AA", ""
-        match self._liar.lie_about(order):
-            case "reject":
-                return "AR", "rejected, as this receiver was told to"
-            case "error":
-                return "AE", "error, as this receiver was told to"
-            case "drop":
-                pass
-            case "duplicate":
-                self.ledger.keep(order, copies=2)
-            case "swap_patient":
-                self.ledger.keep(self._liar.with_other_patient(order))
-            case None:
-                self.ledger.keep(order)
-        return "AA", ""
 
     def _acknowledge(self, message: bytes, code: AckCode, text: str) -> bytes:
         header = message.lstrip().split(b"\r", 1)[0]  # all that an acknowledgement needs

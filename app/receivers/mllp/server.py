@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import structlog
 
 from app.domain.errors import Unavailable
+from app.receivers.mllp.intake import Intake
 from app.receivers.mllp.ledger import Ledger
 from app.receivers.mllp.lies import Liar, Lies
 from app.receivers.mllp.responder import Responder
@@ -18,6 +21,14 @@ from app.util.mllp import Deframer, frame
 _BACKLOG = 512  # connections that may wait to be accepted
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLimits:
+    """What peers may take of the receiver; with a message's largest size, they bound its memory."""
+
+    connections: int = 512  # the one that has been silent for longest makes room for another
+    message_seconds: float = 60.0  # from a message's first bytes to its last
 
 
 class MllpReceiver:
@@ -35,26 +46,41 @@ class MllpReceiver:
         lies: Lies | None = None,
         tls: ssl.SSLContext | None = None,
         *,
+        file: Path | None = None,
+        limits: PeerLimits | None = None,
         delay: float = 0.0,
         on_message: Callable[[bytes], None] | None = None,
     ) -> None:
-        """``delay``: seconds that each answer is held back. ``on_message`` sees every message before its answer."""
+        """
+        Args:
+            file: where the ledger outlives this receiver (see :mod:`app.receivers.journal`).
+            limits: what peers may take.
+            delay: seconds that each answer is held back.
+            on_message: sees every message before its answer.
+        """
         self.host = host
         self.port = port
         self.ledger = Ledger() if ledger is None else ledger
         self.delay = delay
-        self.connections: set[asyncio.Transport] = set()
+        self.connections: dict[asyncio.Transport, None] = {}  # those that were silent for longest come first
+        self.limits = limits or PeerLimits()
         self._tls = tls
         self._on_message = on_message
-        self._responder = Responder(self.ledger, Liar(lies or Lies()), lambda: datetime.now().astimezone())
+        self._file = file
+        self._intake = Intake(self.ledger, Liar(lies or Lies()))
+        self._responder = Responder(self.ledger, self._intake, lambda: datetime.now().astimezone())
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Listen; ``port`` is then the real one.
 
         Raises:
-            Unavailable: the address can't be listened on.
+            Unavailable: the address can't be listened on, or the ledger's file is in use.
+            InvalidInput: the file is something else.
+            OSError: the file can't be opened.
         """
+        if self._file is not None:
+            self._intake.open(self._file)
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -71,6 +97,7 @@ class MllpReceiver:
             self._server.close()
         for transport in list(self.connections):
             transport.close()
+        self._intake.close()
 
     async def __aenter__(self) -> MllpReceiver:
         await self.start()
@@ -78,6 +105,18 @@ class MllpReceiver:
 
     async def __aexit__(self, *exception: object) -> None:
         await self.close()
+
+    def admit(self, transport: asyncio.Transport) -> None:
+        """Take in a connection, for which another may have to go: senders make a new one when they need it."""
+        while len(self.connections) >= self.limits.connections:
+            self.refuse(next(iter(self.connections)), "too many connections, and this one was silent for longest")
+        self.connections[transport] = None
+
+    def refuse(self, transport: asyncio.Transport, reason: str) -> None:
+        """End a connection without waiting for its sender to take its answers."""
+        log.info("connection closed", reason=reason, peer=transport.get_extra_info("peername"))
+        self.connections.pop(transport, None)
+        transport.abort()
 
     def respond(self, message: bytes) -> bytes:
         if self._on_message is not None:
@@ -91,16 +130,19 @@ class _Connection(asyncio.Protocol):
     def __init__(self, receiver: MllpReceiver) -> None:
         self._receiver = receiver
         self._deframer = Deframer()
+        self._unfinished: asyncio.TimerHandle | None = None  # a message that has begun must end by then
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._receiver.connections.add(transport)
+        self._receiver.admit(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._receiver.connections.discard(self._transport)
+        self._receiver.connections.pop(self._transport, None)
+        self._limit_message(begun=False)
 
     def data_received(self, data: bytes) -> None:
+        self._note_activity()
         answers: list[bytes] = []
         try:
             for message in self._deframer.feed(data):
@@ -110,10 +152,30 @@ class _Connection(asyncio.Protocol):
             self._transport.write(b"".join(answers))
             self._transport.close()
             return
+        if answers or not self._deframer.inside:
+            self._limit_message(begun=False)
+        if self._deframer.inside and self._unfinished is None:
+            self._limit_message(begun=True)
         if not self._receiver.delay:
             self._transport.write(b"".join(answers))
         elif answers:
             asyncio.get_running_loop().call_later(self._receiver.delay, self._transport.write, b"".join(answers))
+
+    def _note_activity(self) -> None:
+        connections = self._receiver.connections
+        if self._transport in connections:  # it is not while it is being refused
+            connections[self._transport] = connections.pop(self._transport)
+
+    def _limit_message(self, *, begun: bool) -> None:
+        if self._unfinished is not None:
+            self._unfinished.cancel()
+            self._unfinished = None
+        if begun:
+            seconds = self._receiver.limits.message_seconds
+            reason = f"a message that did not end within {seconds:g} s"
+            self._unfinished = asyncio.get_running_loop().call_later(
+                seconds, self._receiver.refuse, self._transport, reason
+            )
 
     def pause_writing(self) -> None:
         self._transport.pause_reading()

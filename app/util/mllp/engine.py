@@ -4,6 +4,8 @@
       ▲            │
       └── held ◄───┴── error, or outcome unknown (time limit, lost connection, unreadable answer): after a delay, again
 
+    queued or held ──► unreachable: no connection can be made
+
 Single-threaded and without a loop of its own: :mod:`app.util.mllp.client` waits for events and calls in.
 """
 
@@ -16,7 +18,7 @@ from collections.abc import Callable
 from selectors import BaseSelector
 from typing import Generic
 
-from app.util.mllp.exchange import Classify, Detail, Exchange, Policy
+from app.util.mllp.exchange import Classify, Detail, End, Exchange, Policy
 from app.util.mllp.framing import FrameTooLong
 from app.util.mllp.lanes import LaneQueue
 from app.util.mllp.link import CouldNotConnect, Link, Peer, describe
@@ -146,7 +148,7 @@ class Engine(Generic[Detail]):
         for channel in self._channels:
             if not channel.connected:
                 for exchange in channel.queue.remove(lambda _: True):
-                    self._finish(exchange, reason)
+                    self._end(exchange, "unreachable", reason)
 
     def _close_link(self, channel: Channel[Detail]) -> None:
         if channel.link is not None:
@@ -239,7 +241,10 @@ class Engine(Generic[Detail]):
 
     def _finish(self, exchange: Exchange[Detail], reason: str) -> None:
         """Its outcome is what was answered last; nothing valid, and the outcome is unknown for this reason."""
-        exchange.verdict = exchange.answer.verdict if exchange.answer else "unknown"
+        self._end(exchange, exchange.answer.verdict if exchange.answer else "unknown", reason)
+
+    def _end(self, exchange: Exchange[Detail], verdict: End, reason: str) -> None:
+        exchange.verdict = verdict
         exchange.reason = reason
         self.unfinished -= 1
         self.finished.append(exchange)

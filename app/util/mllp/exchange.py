@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 Verdict = Literal["accepted", "error", "rejected"]
+End = Verdict | Literal["unknown", "unreachable"]
 
 Detail = TypeVar("Detail")
 
@@ -48,15 +49,16 @@ class Policy:
 class Exchange(Generic[Detail]):
     """A message and, once the client gives it back, what became of it.
 
-    ``verdict`` is ``unknown`` when no valid answer came to the last transmission; ``reason`` then says why.
-    ``possibly_duplicated``: it was sent again after a transmission of unknown outcome.
+    ``verdict`` is ``unknown`` when no valid answer came to the last transmission, and ``unreachable`` when no
+    connection could be made for the next one; ``reason`` then says why. ``possibly_duplicated``: it was sent again
+    after a transmission of unknown outcome.
     """
 
     key: int  # the caller's own
     lane: str
     control_id: str
     message: bytes
-    verdict: Verdict | Literal["unknown"] = "unknown"
+    verdict: End = "unknown"
     answer: Answer[Detail] | None = None
     answer_message: bytes = b""
     reason: str = ""

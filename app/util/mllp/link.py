@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from selectors import EVENT_READ, EVENT_WRITE, BaseSelector
 from typing import Any
 
+from app.util.addresses import Resolve, resolve
 from app.util.mllp.framing import DEFAULT_LIMIT, Deframer, frame
 
 _RECEIVE = 65_536  # more than a TLS record: nothing stays behind decrypted, where the selector can't see it
@@ -19,12 +20,16 @@ _IN_PROGRESS = (0, errno.EINPROGRESS)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Whom to connect to; ``tls`` says what certificates to trust and to show, None means plain TCP."""
+    """Whom to connect to; ``tls`` says what certificates to trust and to show, None means plain TCP.
+
+    ``resolve`` says what addresses the host has; only these are connected to.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
     connect_timeout: float = 5.0  # seconds, TLS handshake included
+    resolve: Resolve = resolve
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -57,7 +62,7 @@ class Link:
         self._unsent = memoryview(b"")
         self._connected = False
         try:
-            self._addresses = socket.getaddrinfo(peer.host, peer.port, type=socket.SOCK_STREAM)
+            self._addresses = [*peer.resolve(peer.host, peer.port)]
             self._socket = self._try_next_address()
         except (OSError, UnicodeError) as error:
             raise CouldNotConnect(peer, error) from error

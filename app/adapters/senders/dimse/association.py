@@ -1,7 +1,8 @@
 """One DICOM association as requestor (PS3.8 section 7): negotiation, C-STORE, release and abort.
 
-Faults of transport are AssociationFault: do it again on a new association. What no new association would change is the
-domain's PermanentError, with the cure.
+Faults of transport are AssociationFault: do it again on a new association. What no new association would change are the
+domain's errors, with the cure: a TransportFault that says ``misconfigured`` when the peer will never talk to us as we
+are set up, a PermanentError when it will never take the instance.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from app.adapters.senders.dimse import pdu
 from app.adapters.senders.dimse.command import StoreResponse, decode_store_response, encode_store_request
 from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
 from app.domain.destination import DicomDestination
-from app.domain.errors import PermanentError
+from app.domain.errors import PermanentError, TransportFault
 from app.domain.study import EncodedInstance
+from app.util.addresses import Resolve, resolve
 
 Syntaxes: TypeAlias = tuple[str, str]  # SOP class UID, transfer syntax UID
 
@@ -75,8 +77,9 @@ class PendingAssociation:
         tls: ssl.SSLContext | None,
         limits: TimeLimits,
         deadline: float,
+        resolve: Resolve = resolve,
     ) -> None:
-        """Connect.
+        """Connect to one of the addresses that ``resolve`` says.
 
         Raises:
             AssociationFault: no connection.
@@ -87,7 +90,7 @@ class PendingAssociation:
         self._requested = False
         seconds = min(limits.connect, deadline - time.monotonic())
         try:
-            self._connection = PduConnection.open(destination.host, destination.port, tls, seconds)
+            self._connection = PduConnection.open(destination.host, destination.port, tls, seconds, resolve)
         except ConnectionLost as error:
             raise AssociationFault(str(error)) from error
 
@@ -96,7 +99,7 @@ class PendingAssociation:
 
         Raises:
             AssociationFault: rejected for now, aborted or lost.
-            PermanentError: rejected for good, or TLS with a certificate we don't trust.
+            TransportFault: rejected for good, or TLS with a certificate we don't trust.
         """
         try:
             return self._negotiate(deadline)
@@ -104,9 +107,10 @@ class PendingAssociation:
             return None
         except ssl.SSLCertVerificationError as error:
             self._connection.close()
-            raise PermanentError(
+            raise TransportFault(
                 f"{self._destination}: its TLS certificate is not trusted: {error.verify_message} "
-                "(check the CA file in the settings and the destination's host name)"
+                "(check the CA file in the settings and the destination's host name)",
+                misconfigured=True,
             ) from error
         except (ConnectionLost, pdu.PduError) as error:
             self._connection.close()
@@ -267,7 +271,7 @@ def _rejection(destination: DicomDestination, reject: pdu.AssociateReject) -> Ex
         (1, 7): "correct the AE title of the destination",
     }
     cure = cures.get((reject.source, reject.reason), "the archive's log says why")
-    return PermanentError(f"{destination}: association rejected: {reason} ({cure})")
+    return TransportFault(f"{destination}: association rejected: {reason} ({cure})", misconfigured=True)
 
 
 def _describe(received: pdu.Pdu) -> str:

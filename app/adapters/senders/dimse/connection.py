@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 
 from app.adapters.senders.dimse.pdu import HEADER, HEADER_SIZE, Buffer, Pdu, decode, is_pdu_type
+from app.util.addresses import Resolve, connect, resolve
 
 _RECEIVE_SIZE = 1 << 16
 _LONGEST_PDU = 1 << 20  # of a peer's PDU; it only ever has associations and C-STORE-RSPs to send
@@ -43,14 +44,16 @@ class PduConnection:
             self._socket = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
 
     @classmethod
-    def open(cls, host: str, port: int, tls: ssl.SSLContext | None, seconds: float) -> PduConnection:
+    def open(
+        cls, host: str, port: int, tls: ssl.SSLContext | None, seconds: float, resolve: Resolve = resolve
+    ) -> PduConnection:
         """Connect; the TLS handshake is left to ``handshake``.
 
         Raises:
             ConnectionLost: refused, unreachable, unknown host or no answer within ``seconds``.
         """
         try:
-            return cls(socket.create_connection((host, port), timeout=max(seconds, 0.001)), tls, host)
+            return cls(connect(host, port, max(seconds, 0.001), resolve), tls, host)
         except TimeoutError as error:
             raise ConnectionLost(f"no connection within {seconds:.0f} s") from error
         except OSError as error:

@@ -10,7 +10,9 @@ no fault, but waiting is pointless while the first one could be shared. So a thr
 for an association, while the process holds another one to that destination, gives the attempt up, lowers the
 destination's limit to the number that are established, and queues for those. It does the same at once when the peer
 rejects the association for now, as peers do that have reached their own limit. The limit rises again by one every
-``recovery`` seconds, so a peer that was only slow gets its parallel associations back.
+``recovery`` seconds, so a peer that was only slow gets its parallel associations back. What the peer counts may also be
+a request of ours that it is just rejecting, or an association that we have just ended: then the thread tries again for
+a moment. Otherwise a rejection is the destination's fault, and for others to deal with.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ from app.adapters.senders.dimse.association import (
 )
 from app.adapters.senders.dimse.pdu import MAX_CONTEXTS
 from app.domain.destination import DicomDestination
-from app.domain.errors import PermanentError
+from app.domain.errors import TransportFault
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
+from app.util.addresses import Resolve, resolve
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
@@ -42,6 +45,7 @@ DX_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.1.1"
 USUAL_SOP_CLASSES = (CT_IMAGE_STORAGE, MR_IMAGE_STORAGE, CR_IMAGE_STORAGE, DX_IMAGE_STORAGE)
 
 _SHORTEST_WAIT: Final = 0.01  # seconds
+_REJECTED_PAUSE: Final = 0.25  # seconds
 
 _Ticket: TypeAlias = object
 
@@ -55,6 +59,7 @@ class PoolLimits:
     idle: float = 0.2
     patience: float = 1.0
     recovery: float = 30.0
+    counted: float = 3.0  # that a peer may count an association against its limit after the end of it
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +70,7 @@ class _Site:
     limit: int  # associations that may exist now, at most destination.associations
     changed: threading.Condition
     limit_rises_at: float = 0.0
+    counted_until: float = 0.0  # when the peer has noticed the end of our latest one
     existing: int = 0  # being opened, lent or idle
     established: int = 0  # lent or idle
     idle: list[Lease] = field(default_factory=list)  # longest idle first
@@ -86,8 +92,11 @@ class Lease:
 class AssociationPool:
     """Lends associations. Thread-safe."""
 
-    def __init__(self, tls: ssl.SSLContext | None, time_limits: TimeLimits, limits: PoolLimits) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None, time_limits: TimeLimits, limits: PoolLimits, resolve: Resolve = resolve
+    ) -> None:
         self._tls = tls
+        self._resolve = resolve
         self._time_limits = time_limits
         self._limits = limits
         self._lock = threading.Lock()
@@ -102,13 +111,19 @@ class AssociationPool:
 
         Raises:
             AssociationFault: none could be opened this time or came free until ``deadline``, or the pool was closed.
-            PermanentError: the destination will never take one.
+            TransportFault: the destination will never take one as we are set up.
         """
         site = self._site(destination, syntaxes)
         while True:
             kept = self._await_turn(site, deadline)
             if kept is None:
-                opened = self._open(site, deadline)
+                try:
+                    opened = self._open(site, deadline)
+                except RejectedForNow:
+                    if not self._may_be_counted(site):
+                        raise
+                    time.sleep(_REJECTED_PAUSE)
+                    continue
                 if opened is not None:
                     return opened
             elif kept.association.proposed(syntaxes) and not self._worn_out(kept):
@@ -150,7 +165,8 @@ class AssociationPool:
 
     def _site(self, destination: DicomDestination, syntaxes: Syntaxes) -> _Site:
         if destination.tls and self._tls is None:
-            raise PermanentError(f"{destination} asks for TLS, but no CA file is set (set YEETER_TLS_CA_FILE)")
+            text = f"{destination} asks for TLS, but no CA file is set (set YEETER_TLS_CA_FILE)"
+            raise TransportFault(text, misconfigured=True)
         with self._lock:
             site = self._sites.get(destination)
             if site is None:
@@ -199,6 +215,8 @@ class AssociationPool:
             with self._lock:
                 if association is None:
                     site.existing -= 1
+                    if site.existing:
+                        site.counted_until = time.monotonic() + self._limits.counted
                 else:
                     site.established += 1
                 site.changed.notify_all()
@@ -207,7 +225,7 @@ class AssociationPool:
     def _negotiate(self, site: _Site, deadline: float) -> Association | None:
         tls = self._tls if site.destination.tls else None
         syntaxes = self._syntaxes_to_propose(site)
-        pending = PendingAssociation(site.destination, syntaxes, tls, self._time_limits, deadline)
+        pending = PendingAssociation(site.destination, syntaxes, tls, self._time_limits, deadline, self._resolve)
         started = time.monotonic()
         give_up_at = min(deadline, started + self._time_limits.acse)
         while True:
@@ -233,6 +251,14 @@ class AssociationPool:
                 site.limit_rises_at = time.monotonic() + self._limits.recovery
             return site.established > 0 or self._closed
 
+    def _may_be_counted(self, site: _Site) -> bool:
+        """Whether a peer that rejects an association for now may count others of ours: open, or just ended."""
+        with self._lock:
+            if site.existing:
+                site.limit = site.existing
+                site.limit_rises_at = time.monotonic() + self._limits.recovery
+            return site.existing > 0 or time.monotonic() < site.counted_until
+
     def _syntaxes_to_propose(self, site: _Site) -> list[Syntaxes]:
         """What instances needed so far, the usual SOP classes, and the default transfer syntax of each (PS3.5 10.1)."""
         with self._lock:
@@ -257,6 +283,7 @@ class AssociationPool:
         with self._lock:
             lease.site.existing -= 1
             lease.site.established -= 1
+            lease.site.counted_until = time.monotonic() + self._limits.counted
             lease.site.changed.notify_all()
 
     def _wake_reaper(self) -> None:

@@ -1,10 +1,9 @@
-"""Where runs started over the API may send to: the server's own list, and nothing else."""
+"""Where may be sent to: the settings' own list, and nothing else."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Callable, Iterable, Sequence
 
 from app.domain.destination import DicomDestination, Hl7Destination, parse_address
@@ -16,11 +15,6 @@ Destination = Hl7Destination | DicomDestination
 _SETTING = "YEETER_ALLOWED_DESTINATIONS"
 
 
-def resolve(host: str) -> list[str]:
-    """Every address that a name has now. Raises OSError."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
-
-
 class Allowlist:
     """Hosts, or HOST:PORT, that may be sent to.
 
@@ -30,39 +24,45 @@ class Allowlist:
     address, unless that one is listed too.
     """
 
-    def __init__(self, entries: Iterable[str], resolve: Callable[[str], Sequence[str]] = resolve) -> None:
+    def __init__(self, entries: Iterable[str]) -> None:
         """Raises InvalidInput for an entry that is no host and no HOST:PORT."""
         self._entries = [_entry(text) for text in entries]
-        self._resolve = resolve
 
-    def check(self, template: Template) -> None:
-        """Raises InvalidInput, naming every destination of the template that may not be sent to."""
+    def check(self, template: Template, resolve: Callable[[str, int], Sequence[str]]) -> None:
+        """Judge a template's destinations by the addresses that ``resolve`` (it may raise OSError) says they have now.
+
+        Raises:
+            InvalidInput: names every destination that may not be sent to.
+        """
         destinations = (("hl7", template.destinations.hl7), ("dicom", template.destinations.dicom))
         problems = [
             Problem(f"destinations.{name}", problem, f"add it to {_SETTING} of the server, or choose another")
             for name, destination in destinations
-            if destination is not None and (problem := self._problem(destination))
+            if destination is not None and (problem := self._problem(destination, resolve))
         ]
         if problems:
             raise InvalidInput(*problems)
 
-    def _problem(self, destination: Destination) -> str:
-        host = _normal(destination.host)
-        if not self._lists(host, destination.port):
-            return f"{destination.address} is not an allowed destination"
-        if isinstance(host, str):
-            return self._problem_of_name(host, destination)
+    def refusal(self, host: str, port: int, addresses: Iterable[str]) -> str:
+        """Why a host with these addresses may not be connected to; empty when it may."""
+        normal = _normal(host)
+        if not self._lists(normal, port):
+            return f"{host}:{port} is not an allowed destination"
+        if isinstance(normal, str):
+            for address in map(_normal, addresses):
+                if _is_special(address) and not self._lists(address, port):
+                    return f"{host} resolves to {address}, which is not allowed"
         return ""
 
-    def _problem_of_name(self, host: str, destination: Destination) -> str:
+    def _problem(self, destination: Destination, resolve: Callable[[str, int], Sequence[str]]) -> str:
+        host, port, name = destination.host, destination.port, _normal(destination.host)
+        problem = self.refusal(host, port, ())
+        if problem or not isinstance(name, str):
+            return problem  # and nobody is asked for the address of a name that is not listed
         try:
-            addresses = [_normal(address) for address in self._resolve(host)]
-        except OSError as error:
-            return f"{destination.host} does not resolve: {error.strerror or error}"
-        for address in addresses:
-            if _is_special(address) and not self._lists(address, destination.port):
-                return f"{destination.host} resolves to {address}, which is not allowed"
-        return ""
+            return self.refusal(host, port, resolve(name, port))
+        except (OSError, UnicodeError) as error:
+            return f"{host} does not resolve: {getattr(error, 'strerror', None) or error}"
 
     def _lists(self, host: str | Address, port: int) -> bool:
         return any(listed == host and listed_port in (None, port) for listed, listed_port in self._entries)

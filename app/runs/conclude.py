@@ -1,0 +1,68 @@
+"""The end of a run: its summary and verdict, written together with its last state."""
+
+from __future__ import annotations
+
+from app.domain.run import OrderState, Run, RunState
+from app.domain.template import Template
+from app.ports import UnitOfWork
+from app.runs.control import CANCELLED_ON_REQUEST
+from app.runs.reconcile import Reconciliation
+from app.runs.summary import SummaryFold, judge
+
+
+def end_run(
+    work: UnitOfWork, run_id: str, template: Template, fold: SummaryFold, reconciliation: Reconciliation
+) -> Run:
+    """End the run as its rows have it; one that has ended (by a commit whose answer was lost) stays as it is."""
+    run = work.runs.get(run_id, lock=True)
+    if run.state.is_terminal:
+        return run
+    end, reason = _end_state(run, work.orders.counts(run.id))
+    return _end(work, run, template.thresholds, fold, reconciliation, end, reason)
+
+
+def fail_run(
+    work: UnitOfWork, run_id: str, fold: SummaryFold, reason: str, reconciliation: Reconciliation | None = None
+) -> Run:
+    """End the run as FAILED; one that has ended stays as it is."""
+    run = work.runs.get(run_id, lock=True)
+    if run.state.is_terminal:
+        return run
+    return _end(work, run, (), fold, reconciliation or Reconciliation(), RunState.FAILED, reason)
+
+
+def _end(
+    work: UnitOfWork,
+    run: Run,
+    thresholds: tuple[str, ...],
+    fold: SummaryFold,
+    reconciliation: Reconciliation,
+    end: RunState,
+    reason: str,
+) -> Run:
+    summary = fold.summary(run, fold.wall_seconds())
+    summary["reconciliation"] = reconciliation.summary()
+    verdict, results = judge(summary, thresholds)
+    summary["thresholds"] = [
+        {"expression": result.expression, "value": result.value, "met": result.met} for result in results
+    ]
+    summary["status"], summary["verdict"] = end.value, verdict.value
+    work.runs.conclude(run.id, summary, verdict)
+    return work.runs.move(run.id, end, reason)
+
+
+def _end_state(run: Run, counts: dict[OrderState, int]) -> tuple[RunState, str]:
+    if run.state is RunState.CANCELLING:
+        # Whoever cancelled it said why, in its row: a producer that took it over knows no more than that.
+        by_request = run.reason == CANCELLED_ON_REQUEST
+        return (RunState.CANCELLED, "") if by_request else (RunState.FAILED, run.reason)
+    not_sent = run.requested - sum(counts.values())
+    if not_sent:  # of a run that had been given up, and was reopened for its dead jobs
+        return RunState.FAILED, f"{not_sent} orders were never sent"
+    failed, cancelled = counts[OrderState.FAILED], counts[OrderState.CANCELLED]
+    if not failed and not cancelled:
+        return RunState.COMPLETED, ""
+    text = f"{failed} orders failed; `yeeter orders list {run.run_key} --state failed` shows why"
+    if not failed:  # a queue was purged
+        text = f"{cancelled} orders were cancelled"
+    return (RunState.COMPLETED_WITH_ERRORS if counts[OrderState.COMPLETED] else RunState.FAILED), text

@@ -1,0 +1,93 @@
+"""The worker's finisher: writes what the hands have done, in groups, and only then acknowledges."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from app.domain.errors import Unavailable
+from app.domain.work import JobFinish
+from app.ports import Database, StudyStore
+from app.runs.desk import Desk, Done
+from app.runs.endings import Endings
+from app.runs.inbox import RETRY, Inbox
+
+log = structlog.get_logger()
+
+GROUP = 200
+DELAY = 0.02  # seconds a finished job may wait for its group
+
+
+class Finisher:
+    def __init__(self, worker: str, inbox: Inbox, desk: Desk, database: Database, studies: StudyStore) -> None:
+        self._worker = worker
+        self._inbox = inbox
+        self._desk = desk
+        self._database = database
+        self._studies = studies
+        self.jobs_done = 0
+
+    def work(self) -> None:
+        """Until there is nothing more to write."""
+        ending = False
+        while not ending:
+            group, ending = self._group()
+            if group:
+                self._settle(group)
+
+    def _group(self) -> tuple[list[Done], bool]:
+        """What the hands have done, gathered for a moment unless nothing more can come; and whether it is the last."""
+        done = self._desk.next_done()
+        group: list[Done] = []
+        until = time.monotonic() + DELAY
+        while done is not None:
+            group.append(done)
+            patience = until - time.monotonic() if self._desk.to_run else 0.0
+            if len(group) >= GROUP:
+                return group, False
+            try:
+                done = self._desk.next_done(max(patience, 0.0))
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _settle(self, group: Sequence[Done]) -> None:
+        """All together; one by one where something among them can't be written."""
+        try:
+            self._write(group, [done.finish for done in group])
+        except Exception as error:
+            if len(group) == 1:
+                self._bury(group[0], error)
+                return
+            log.error("a group of jobs can't be written; each is, by itself", jobs=len(group), reason=repr(error))
+            for done in group:
+                self._settle([done])
+
+    def _bury(self, done: Done, error: Exception) -> None:
+        """The job's own outcome can't be written: that it is dead can. If not even that, the worker ends by it."""
+        job, claim = done.claimed.job, done.claimed.claim
+        log.error("a job's outcome can't be written, it is dead", job=job.id, reason=repr(error))
+        self._write([done], [Endings(job, claim, self._worker).defect(error)])
+
+    def _write(self, group: Sequence[Done], finishes: Sequence[JobFinish]) -> None:
+        """Waits for a database that is away, and leaves it when the worker is abandoned."""
+        while True:
+            try:
+                with self._database.transaction() as work:
+                    kept = work.jobs.finish(finishes)
+                break
+            except Unavailable as error:
+                log.warning("waiting for the database", reason=str(error))
+                if self._desk.abandoned.wait(RETRY):
+                    return
+        for done, finish, ours in zip(group, finishes, kept, strict=True):
+            if not ours:
+                log.warning("finished too late, another worker has the job", job=done.claimed.job.id)
+            elif finish.order_state is not None:
+                self._studies.remove(finish.run_id, finish.order_number)
+        self._inbox.acknowledge([done.claimed.delivery for done in group])
+        self.jobs_done += len(group)
+        self._desk.written(group)

@@ -1,0 +1,123 @@
+"""The worker's taker: receives jobs and claims them in groups, a few more than there are hands.
+
+What is not granted is acknowledged: the job is done, somebody else's, or its row will have it published again. A
+message that is no job becomes a dead letter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from app.domain.errors import Unavailable
+from app.domain.job import Job, decode_job
+from app.domain.work import Claim, ClaimRequest, NewDeadLetter
+from app.ports import Database, Delivery, StepSource
+from app.runs.dead_queue import not_a_job
+from app.runs.desk import Claimed, Desk
+from app.runs.execute import destination_of
+from app.runs.inbox import RETRY, Inbox
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTerms:
+    """How jobs are claimed: in whose name, for how many seconds, and how many may be held at once."""
+
+    worker: str
+    lease_seconds: float
+    low: int  # jobs left to run when more are claimed
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    delivery: Delivery
+    job: Job
+    request: ClaimRequest
+
+
+class Taker:
+    def __init__(self, terms: ClaimTerms, inbox: Inbox, desk: Desk, database: Database, steps: StepSource) -> None:
+        self._terms = terms
+        self._inbox = inbox
+        self._desk = desk
+        self._database = database
+        self._steps = steps
+
+    def work(self) -> None:
+        """Until the worker stops."""
+        while room := self._desk.wait_for_room(self._terms.low, self._terms.capacity):
+            deliveries = self._inbox.receive(room, self._desk.stopping)
+            if deliveries:
+                self._take(deliveries)
+
+    def give_back(self, claimed: Sequence[Claimed]) -> None:
+        """Claimed, and not begun: others may have them."""
+        if not claimed:
+            return
+        try:
+            with self._database.transaction() as work:
+                work.jobs.give_up([(each.request, each.claim) for each in claimed])
+        except Unavailable as error:
+            # Their messages come again marked as redelivered, and such a job can be claimed again.
+            log.warning("claims not given up", reason=str(error))
+        self._inbox.give_back([each.delivery for each in claimed])
+        self._desk.remove(claimed)
+
+    def drop(self, claimed: Claimed) -> None:
+        """Claimed, and overtaken before it was begun: its row, or a message of its own, has it done by another."""
+        log.warning("not begun, another worker has the job", job=claimed.job.id)
+        self._inbox.acknowledge([claimed.delivery])
+        self._desk.remove([claimed])
+
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        received: list[_Received] = []
+        refused: list[Delivery] = []
+        letters: list[NewDeadLetter] = []
+        for delivery in deliveries:
+            try:
+                received.append(self._read(delivery))
+            except ValueError as error:
+                refused.append(delivery)
+                letters.append(not_a_job(delivery, str(error), self._terms.worker))
+        claims = self._claim(received, letters)
+        if claims is None:
+            self._inbox.give_back(deliveries)
+            return
+        for each, claim in zip(received, claims, strict=True):
+            if claim.granted:
+                self._desk.put(Claimed(each.delivery, each.job, each.request, claim, time.monotonic()))
+            else:
+                log.info("not run", job=each.job.id, reason=claim.refusal, redelivered=each.request.redelivered)
+                refused.append(each.delivery)
+        self._inbox.acknowledge(refused)
+
+    def _read(self, delivery: Delivery) -> _Received:
+        job = decode_job(delivery.body)
+        indexes = tuple(entry.index for entry in job.own_steps)
+        destination = destination_of(job, self._steps)
+        request = ClaimRequest(
+            job.run_id, job.order_number, indexes, job.epoch, delivery.redelivered, destination=destination
+        )
+        return _Received(delivery, job, request)
+
+    def _claim(self, received: list[_Received], letters: list[NewDeadLetter]) -> list[Claim] | None:
+        """Waits for a database that is away; None when the worker stops before it is back."""
+        requests = [each.request for each in received]
+        while True:
+            try:
+                with self._database.transaction() as work:
+                    if letters:
+                        work.dead_letters.add(letters)
+                    return work.jobs.claim(requests, self._terms.worker, self._terms.lease_seconds)
+            except Unavailable as error:
+                log.warning("waiting for the database", reason=str(error))
+                # The commit may have been done and its answer lost: what we have claimed must be ours to claim again.
+                requests = [replace(request, redelivered=True) for request in requests]
+                if self._desk.stopping.wait(RETRY):
+                    return None

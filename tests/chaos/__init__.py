@@ -1,0 +1,14 @@
+"""Runs under faults: the real parts as processes, a fault plan drawn from a seed, and the invariants afterwards.
+
+    plan.py         what is to happen, and when: drawn from a seed, printable, the same for the same seed
+    department.py   broker, database, archive, order receiver, each behind a proxy; the run's template and environment
+    preloaded.py    programs started in milliseconds, so that a killed one is back at once
+    crew.py         workers and producer: kept alive, killed, frozen
+    director.py     carries a plan out; faults happen at set points of the run's progress, so each one always happens
+    evidence.py     what rows, events, receivers and queues hold after a run
+    invariants.py   what must be true of the evidence; each violation is a line of text
+
+``make test`` makes a run without faults and a short one under them. ``make chaos`` runs 10,000 orders under a random
+seed, which it prints, and kills a worker every second; ``make chaos CHAOS_SEEDS="7 8"`` carries out the plans of those
+seeds, ``make chaos CHAOS_ORDERS=600 CHAOS_KILL_EVERY=10`` is the short form.
+"""
