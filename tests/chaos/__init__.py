@@ -10,5 +10,5 @@
 
 ``make test`` makes a run without faults and a short one under them. ``make chaos`` runs 10,000 orders under a random
 seed, which it prints, and kills a worker every second; ``make chaos CHAOS_SEEDS="7 8"`` carries out the plans of those
-seeds, ``make chaos CHAOS_ORDERS=600 CHAOS_KILL_EVERY=10`` is the short form.
+seeds, ``make chaos CHAOS_ORDERS=1500 CHAOS_KILL_EVERY=10`` is the short form.
 """

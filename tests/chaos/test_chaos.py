@@ -25,7 +25,7 @@ from tests.services.processes import wait_until
 from tests.services.rabbitmq import RabbitMq
 
 SEEDS = [int(seed) for seed in os.environ.get("YEETER_CHAOS_SEED", "1").split()]
-ORDERS = int(os.environ.get("YEETER_CHAOS_ORDERS", "600"))
+ORDERS = int(os.environ.get("YEETER_CHAOS_ORDERS", "1500"))
 KILL_EVERY = float(os.environ.get("YEETER_CHAOS_KILL_EVERY", "10"))
 LIMIT = 900.0  # seconds for one run, before its state is told in place of its result
 LOG_LINES = 25
