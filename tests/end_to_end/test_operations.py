@@ -121,7 +121,7 @@ def test_an_archive_that_is_away(tmp_path: Path, programs: ExitStack) -> None:
     receive = ("receive", "dicom", "--port", str(port), "--ledger", str(tmp_path / "ledger.jsonl"))
     archive = programs.enter_context(yeeter.start(tmp_path / "archive.log", *receive))
     archive.wait_for_line(r"\"port\"", PATIENCE)
-    run = ("run", "metadata-only", "--orders", "200", "--rate", "40", "--pacs", pacs, "--run-key", "0PERAT12")
+    run = ("run", "metadata-only", "--orders", "150", "--rate", "4", "--pacs", pacs, "--run-key", "0PERAT12")
     running = programs.enter_context(yeeter.start(tmp_path / "run.log", *run))
     running.wait_for_line(r" [1-9]\d* done", PATIENCE)
     archive.kill()
