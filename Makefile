@@ -30,7 +30,7 @@ test: install services lint ## Check everything: style, types, import floors, an
 # Other seeds, or the ones of a run that is to be replayed: make chaos CHAOS_SEEDS="7 8"
 CHAOS_SEEDS ?= $(shell od -An -N3 -tu4 /dev/urandom)
 CHAOS_ORDERS ?= 10000
-CHAOS_KILL_EVERY ?= 1
+CHAOS_KILL_EVERY ?= 10
 
 chaos: install services ## Send 10,000 orders while workers, services and connections are killed, cut and frozen
 	YEETER_CHAOS_SEED="$(CHAOS_SEEDS)" YEETER_CHAOS_ORDERS="$(CHAOS_ORDERS)" \
