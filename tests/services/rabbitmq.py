@@ -103,6 +103,7 @@ class RabbitMq:
     def freeze(self) -> None:
         """Stop the node's process without ending it: connections stay open, nobody answers."""
         os.kill(self._beam(), signal.SIGSTOP)
+        wait_until(self._is_frozen, 10, "the node's threads to stop")  # each does so at its own next chance
 
     def thaw(self) -> None:
         """Let a frozen node go on."""
@@ -150,6 +151,12 @@ class RabbitMq:
 
     def _control(self, *arguments: str) -> None:
         subprocess.run([CONTROL, *arguments], env=self._environment, check=True, capture_output=True, timeout=60)
+
+    def _is_frozen(self) -> bool:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            stats = Path(f"/proc/{self._beam()}/task").glob("*/stat")
+            return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in stats)
+        return False
 
     def _beam(self) -> int:
         return int((self.folder / "pid").read_text())
