@@ -175,22 +175,22 @@ UNKNOWN: list[tuple[Script, str]] = [
     (endless, "no end of block within 1048576 bytes"),
     (close_after_reading, "connection closed by the receiver"),
     (reset_in_the_answer, "connection reset by peer"),
-    (silent, "no acknowledgement within 0.2 s"),
-    (never_ending, "incomplete acknowledgement within 0.2 s"),
-    (always_another, "no acknowledgement within 0.2 s; 3 for another message ignored"),
+    (silent, "no acknowledgement within 1 s"),
+    (never_ending, "incomplete acknowledgement within 1 s"),
+    (always_another, "no acknowledgement within 1 s; 3 for another message ignored"),
 ]
 
 
 @pytest.mark.parametrize(("script", "reason"), UNKNOWN, ids=lambda value: getattr(value, "__name__", ""))
 def test_an_unknown_outcome_is_sent_again_on_a_new_connection(script: Script, reason: str) -> None:
-    outcome = send_one(script, acknowledge_all, ack_timeout=0.2)
+    outcome = send_one(script, acknowledge_all, ack_timeout=1.0)
     assert (outcome.verdict, outcome.attempts, outcome.possibly_duplicated) == ("accepted", 2, True)
     assert outcome.timeouts == ("within" in reason and "block" not in reason)
 
 
 @pytest.mark.parametrize(("script", "reason"), UNKNOWN, ids=lambda value: getattr(value, "__name__", ""))
 def test_an_unknown_outcome_fails_where_the_destination_says_so(script: Script, reason: str) -> None:
-    outcome = send_one(script, ack_timeout=0.2, on_unknown="fail")
+    outcome = send_one(script, ack_timeout=1.0, on_unknown="fail")
     assert (outcome.verdict, outcome.code, outcome.attempts) == ("unknown", "", 1)
     assert outcome.reason.startswith(reason)
     assert not outcome.possibly_duplicated
@@ -217,7 +217,7 @@ def test_a_late_acknowledgement_is_not_read() -> None:
         with suppress(OSError):
             peer.answer(late[0], "AR")
 
-    outcome = send_one(too_late, acknowledge_all, ack_timeout=0.2)
+    outcome = send_one(too_late, acknowledge_all, ack_timeout=1.0)
     assert (outcome.verdict, outcome.timeouts, outcome.attempts) == ("accepted", 1, 2)
 
 
@@ -244,7 +244,7 @@ def test_an_idle_connection_that_the_peer_closed_is_replaced() -> None:
     with ScriptedPeer(one_only, acknowledge_all) as peer, sender_to(peer.port) as sender:
         sender.submit(order(1))
         outcomes(sender, 1)
-        assert sender.completed(timeout=0.1) == []  # time for the end of the connection to be noticed
+        assert sender.completed(timeout=1.0) == []  # time for the end of the connection to be noticed
         sender.submit(order(2))
         outcome = outcomes(sender, 1)[0]
     assert (outcome.verdict, outcome.attempts, outcome.possibly_duplicated) == ("accepted", 1, False)
