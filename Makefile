@@ -9,7 +9,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Another environment that is active in the calling shell must not leak into ours.
-unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH
+# Nor a wish to compile every module anew in every process: a program would take three times as long to start.
+unexport VIRTUAL_ENV CONDA_PREFIX PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 export PYTHON
 
 help: ## Show the targets
