@@ -30,13 +30,13 @@ from app.domain.errors import Conflict, InvalidInput, NotFound, Problem
 from app.domain.template import StepTypes, parse_template
 from app.ports import ArchiveQuery, Broker, Database, OrderLedger, OrderSender, StudySender, StudyStore, Toolbox
 from app.runs.execute import JobRunner
-from app.runs.isolation import Isolation
+from app.runs.isolation import Isolation, StartChild
 from app.runs.parts import Parts
 from app.runs.work import RunStates, Worker, WorkerOptions
 from app.settings import Settings
 from app.steps.registry import StepRegistry
 from app.util.addresses import Found, Resolve, resolve
-from app.util.answering_process import AnsweringProcess
+from app.util.answering_process import AnsweringProcess, SpawnedChild
 
 SHIPPED_TEMPLATES = Path(__file__).parent / "templates"
 
@@ -56,6 +56,7 @@ class Bundle:
     steps: StepRegistry
     tls: ssl.SSLContext | None
     resolve: Resolve = resolve
+    start_child: StartChild | None = None  # processes for jobs to run in; None: each is a program of its own
 
     @property
     def is_embedded(self) -> bool:
@@ -96,20 +97,20 @@ class Bundle:
             prefetch=self.settings.worker_prefetch,
             job_lease=self.settings.job_lease,
         )
-        isolation = Isolation(self._start_child)
+        isolation = Isolation(self.start_child or self._spawn_child)
         return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation)
 
     def isolated_runner(self, worker: str) -> JobRunner:
         """Runs a job in this child process; its parent has waited for the destination's rate."""
         return JobRunner(self.steps, worker, RunStates(self.database).is_cancelled, lambda *_: True)
 
-    def _start_child(self) -> AnsweringProcess:
+    def _spawn_child(self) -> AnsweringProcess:
         command = [sys.executable, "-m", "app.worker.isolated"]
-        return AnsweringProcess(command, self.settings.as_environment())
+        return AnsweringProcess(SpawnedChild(command, self.settings.as_environment()))
 
 
 @contextmanager
-def bootstrap(settings: Settings) -> Iterator[Bundle]:
+def bootstrap(settings: Settings, start_child: StartChild | None = None) -> Iterator[Bundle]:
     """Make the adapters that the settings ask for, and close them at the end. Nothing is connected before its use.
 
     Raises:
@@ -123,7 +124,9 @@ def bootstrap(settings: Settings) -> Iterator[Bundle]:
     sender, archive = DimseStudySender(tls, resolve=resolve), DicomArchiveQuery(tls, resolve)
     steps = StepRegistry(Toolbox(studies, sender, archive), settings.step_types)
     ledger = MllpOrderLedger(tls, resolve=resolve)
-    bundle = Bundle(settings, database, broker, inline, studies, sender, archive, ledger, steps, tls, resolve)
+    bundle = Bundle(
+        settings, database, broker, inline, studies, sender, archive, ledger, steps, tls, resolve, start_child
+    )
     closing: list[Callable[[], None]] = [sender.close, broker.close, inline.close, database.close]
     try:
         yield bundle

@@ -310,6 +310,6 @@ def problems_of(error: ValidationError) -> list[Problem]:
 
 def problem_of(item: Mapping[str, Any], location: Sequence[int | str]) -> Problem:
     """One item of a pydantic error's list as a problem at ``location``."""
-    path = ".".join(str(part) for part in location if not str(part).startswith(("function-", "[key]")))
+    path = ".".join(str(part) or "''" for part in location if not str(part).startswith(("function-", "[key]")))
     text, _, cure = re.sub(r"^Value error, ", "", item["msg"]).partition("; ")
     return Problem(path, text[:1].lower() + text[1:], cure or _CURES.get(item["type"], ""))

@@ -2,8 +2,8 @@
 
 A job is suspicious when two starts of it were never heard of again: it may have ended its worker, or only have been
 there when another job did. Such jobs run in a child process (``app.worker.isolated``), one at a time. A child is kept
-for a moment for the next one of them, because most are innocent and starting a child takes seconds. A job that has
-ended a process before gets one to itself, which nobody uses after it.
+for a moment for the next one of them, because most are innocent and a child has to connect to everything first. A job
+that has ended a process before gets one to itself, which nobody uses after it.
 
 Parent and child exchange a line of JSON each way for each job; before the first one the child says that it is ready.
 What a job may use of memory is for the machine, or the container, to limit: the child is then what the kernel ends.
@@ -31,6 +31,8 @@ from app.util.answering_process import AnsweringProcess, ProcessEnded, ProcessTo
 
 log = structlog.get_logger()
 
+StartChild = Callable[[], AnsweringProcess]
+
 READY = b"ready\n"
 START_SECONDS = 60.0  # that a child may take until it is ready
 GRACE = 5.0
@@ -56,7 +58,7 @@ class Isolation:
     ``start`` starts one, and may raise OSError; ``grace``: seconds beyond the time limits of a job's steps.
     """
 
-    def __init__(self, start: Callable[[], AnsweringProcess], grace: float = GRACE) -> None:
+    def __init__(self, start: StartChild, grace: float = GRACE) -> None:
         self._start = start
         self.grace = grace
         self._lock = threading.Lock()

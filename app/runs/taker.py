@@ -1,5 +1,9 @@
 """The worker's taker: receives jobs and claims them in groups, a few more than there are hands.
 
+A claim counts as a start, even if the worker ends before a hand gets to the job. So a job that was delivered before,
+whose last worker may have ended because of it or just beside it, is claimed only when a hand is free for it: then
+nothing but being run can make it suspicious (``app.runs.isolation``).
+
 What is not granted is acknowledged: the job is done, somebody else's, or its row will have it published again. A
 message that is no job becomes a dead letter.
 """
@@ -32,6 +36,7 @@ class ClaimTerms:
     lease_seconds: float
     low: int  # jobs left to run when more are claimed
     capacity: int
+    hands: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,34 @@ class Taker:
         self._desk = desk
         self._database = database
         self._steps = steps
+        self._again: list[Delivery] = []  # delivered before, and not yet claimed by us
 
     def work(self) -> None:
         """Until the worker stops."""
-        while room := self._desk.wait_for_room(self._terms.low, self._terms.capacity):
-            deliveries = self._inbox.receive(room, self._desk.stopping)
+        while not self._desk.stopping.is_set():
+            again = self._to_claim_again()
+            deliveries = self._for_free_hands(again) if again else self._next()
             if deliveries:
                 self._take(deliveries)
+        self._inbox.give_back(self._again)
+
+    def _next(self) -> list[Delivery]:
+        """A group of messages that are delivered for the first time; the others wait for free hands."""
+        room = self._desk.wait_for_room(self._terms.low, self._terms.capacity)
+        received = self._inbox.receive(room, self._desk.stopping) if room else []
+        self._again += [delivery for delivery in received if delivery.redelivered]
+        return [delivery for delivery in received if not delivery.redelivered]
+
+    def _to_claim_again(self) -> list[Delivery]:
+        """But for jobs that we have: their messages came again because we lost the broker, not they their worker."""
+        ours = {claimed.job.id for claimed in self._desk.held} if self._again else ()
+        return [delivery for delivery in self._again if delivery.message_id not in ours]
+
+    def _for_free_hands(self, again: Sequence[Delivery]) -> Sequence[Delivery]:
+        free = self._desk.wait_for_room(self._terms.hands - 1, self._terms.hands)
+        for delivery in again[:free]:
+            self._again.remove(delivery)
+        return again[:free]
 
     def give_back(self, claimed: Sequence[Claimed]) -> None:
         """Claimed, and not begun: others may have them."""

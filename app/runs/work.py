@@ -2,7 +2,8 @@
 
 Threads, which meet at the desk (``app.runs.desk``):
 
-    taker        receives deliveries and claims them in one transaction, a few more than there are hands
+    taker        receives deliveries and claims them in one transaction, a few more than there are hands; those that
+                 were delivered before only for free hands
     hands        ``concurrency`` of them, each running one job after the other; suspicious ones in a child process
     keeper       prolongs the leases of what is claimed
     watchdog     finishes the jobs of steps that ignore their time limits, and replaces their hands
@@ -88,7 +89,8 @@ class Worker:
         self._broker = broker
         prefetch = max(options.prefetch, options.concurrency)  # fewer would leave hands idle
         capacity = min(prefetch, options.concurrency * AHEAD)
-        terms = ClaimTerms(options.name, options.job_lease, min(options.concurrency, capacity - 1), capacity)
+        low = min(options.concurrency, capacity - 1)
+        terms = ClaimTerms(options.name, options.job_lease, low, capacity, options.concurrency)
         self._desk = desk = Desk()
         self._inbox = Inbox(broker, options.queues, prefetch)
         self._dead_queue = DeadQueue(broker, desk, database, options.name)

@@ -1,4 +1,6 @@
-"""``python -m app.worker.isolated``: runs the jobs that its parent, a worker, does not trust (``app.runs.isolation``).
+"""Runs the jobs that its parent, a worker, does not trust (``app.runs.isolation``).
+
+A worker program forks it; workers in other programs start ``python -m app.worker.isolated``.
 
 A job is a line on standard input, its outcome a line on standard output. It ends with its standard input, in the middle
 of a job too: a parent that is gone can't write what would come of it.
@@ -14,16 +16,21 @@ from typing import IO
 
 from app.bootstrap import bootstrap
 from app.runs.isolation import ANSWERS, READY, REQUESTS
-from app.settings import load_settings
+from app.settings import Settings, load_settings
 from app.util.logs import configure_logs
 
 
 def main() -> None:
+    settings = load_settings()
+    configure_logs(settings.log_level, settings.log_format)
+    run_isolated(settings)
+
+
+def run_isolated(settings: Settings) -> None:
+    """Never returns."""
     answers = _own_standard_output()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), name="requests", daemon=True).start()
-    settings = load_settings()
-    configure_logs(settings.log_level, settings.log_format)
     with bootstrap(settings) as bundle:
         _say(answers, READY)
         while True:

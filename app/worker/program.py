@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 
 import structlog
 
@@ -14,7 +16,10 @@ from app.domain.errors import InvalidInput, Problem, Unavailable
 from app.domain.template import DEFAULT_QUEUE
 from app.runs.work import Worker
 from app.settings import Settings
+from app.util.answering_process import AnsweringProcess
+from app.util.fork_server import ForkServer
 from app.worker.health import serve_health
+from app.worker.isolated import run_isolated
 
 log = structlog.get_logger()
 
@@ -32,19 +37,22 @@ def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
     if not settings.broker_url:
         cure = "set it, or use `yeeter run`, which works on its jobs itself"
         raise InvalidInput(Problem("RABBITMQ_URL", "a worker needs a broker", cure))
+    names = tuple(dict.fromkeys(_queue(name, settings) for name in queues or (DEFAULT_QUEUE,)))
+    nursery = ForkServer(partial(run_isolated, settings))  # first of all: it can't be made once there are threads
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    names = tuple(dict.fromkeys(_queue(name, settings) for name in queues or (DEFAULT_QUEUE,)))
-    with bootstrap(settings) as bundle:
+    with closing(nursery), bootstrap(settings, lambda: AnsweringProcess(nursery.start())) as bundle:
         worker = bundle.worker(names)
         with serve_health(settings.worker_health_port, worker):
             if not _start(worker, stop):
                 return 0
             log.info("working", queues=list(names), concurrency=settings.worker_concurrency)
-            while not stop.wait(0.5) and worker.is_alive:
+            while not stop.wait(0.5) and worker.is_alive and nursery.is_alive:
                 pass
             died = not stop.is_set()
+            if not nursery.is_alive:
+                log.error("can't go on", reason="the process that forks children for dangerous jobs has ended")
             if worker.trouble:
                 log.error("can't go on", reason=worker.trouble)
             whole = worker.stop(settings.worker_grace)

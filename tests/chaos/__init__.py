@@ -8,7 +8,7 @@
     evidence.py     what rows, events, receivers and queues hold after a run
     invariants.py   what must be true of the evidence; each violation is a line of text
 
-``make test`` makes a run without faults and one of 1,500 orders under them. ``make chaos`` runs 10,000 orders under a
-random seed, which it prints; ``make chaos CHAOS_SEEDS="7 8"`` carries out the plans of those seeds, and
-``CHAOS_KILL_EVERY=1`` kills a worker every second instead of every ten.
+``make test`` makes a run without faults, and runs of 1,500 orders under the plans of three seeds, a worker killed every
+second beside them; test_embedded.py does the like to an embedded run. ``make chaos`` runs 10,000 orders under a random
+seed, which it prints; ``make chaos CHAOS_SEEDS="7 8"`` carries out the plans of those seeds.
 """

@@ -133,7 +133,8 @@ class Crew:
             except TimeoutError:
                 self.complaints.append(f"still running after the run's end, and after SIGTERM: {_tail(member.child)}")
         self._judge(self._workers, {0, *self._worker_deaths})
-        self._judge(self._producers, {ProducerExit.ENDED, ProducerExit.OVERTAKEN})
+        # One that began while broker or database was away leaves the run to the next one.
+        self._judge(self._producers, {ProducerExit.ENDED, ProducerExit.OVERTAKEN, ProducerExit.UNAVAILABLE})
 
     @property
     def _worker_deaths(self) -> set[int]:

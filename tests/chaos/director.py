@@ -15,7 +15,8 @@ from tests.chaos.plan import Fault
 from tests.chaos.rows import RunRows
 
 POLL = 0.05
-LEAD = 100  # orders that may pass before a fault's point; as many more when it happens, so that it meets work
+LEAD = 100  # orders, at most, that may pass before a fault's point; as many more when it happens, so it meets work
+LEAD_SHARE = 20  # and no more than the run's orders by this, so that the last faults still meet some
 STEP = 20  # further orders, for a fault that has met nothing yet
 SLOW = 0.02  # seconds that a slowed link holds every piece back
 JOBS_EXCHANGE = "yeeter.jobs"
@@ -35,6 +36,7 @@ class Director:
         self._begun = time.monotonic()
         self._seconds = seconds
         self._thaws: list[threading.Timer] = []
+        self._lead = min(LEAD, department.plan.orders // LEAD_SHARE)
         self.done: list[str] = []
         self._acts: dict[str, Callable[[Fault], None]] = {
             "broker_killed": lambda _: self._restart_broker(department.rabbitmq.kill),
@@ -61,9 +63,9 @@ class Director:
         """
         pace = self._department.pace
         for fault in self._department.plan.faults:
-            pace.allow(fault.after + LEAD)
+            pace.allow(fault.after + self._lead)
             self._wait(lambda fault=fault: self._rows.ended() >= fault.after, f"{fault.after} orders that have ended")
-            pace.allow(fault.after + 2 * LEAD)
+            pace.allow(fault.after + 2 * self._lead)
             self._say(str(fault))
             self._acts[fault.kind](fault)
         pace.open()
@@ -140,7 +142,7 @@ class Director:
                 channel.basic_publish(JOBS_EXCHANGE, self._department.queue, body, mandatory=True)
 
     def _cut(self, fault: Fault) -> None:
-        allowed = fault.after + 2 * LEAD
+        allowed = fault.after + 2 * self._lead
         while not self._department.links[fault.link].cut():
             allowed += STEP
             self._department.pace.allow(allowed)

@@ -1,11 +1,19 @@
-"""The fault plan: what happens to a run, at which points of its progress. The same seed gives the same plan."""
+"""The fault plan: what happens to a run, at which points of its progress. The same seed gives the same plan.
+
+What the environment does not say is the short form, which is part of every test run.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+
+SEEDS = [int(seed) for seed in os.environ.get("YEETER_CHAOS_SEED", "1 2 3").split()]
+ORDERS = int(os.environ.get("YEETER_CHAOS_ORDERS", "1500"))
+KILL_EVERY = float(os.environ.get("YEETER_CHAOS_KILL_EVERY", "1"))  # seconds between two workers that are killed
 
 LINKS = ("amqp", "postgres", "dicom", "mllp")
 FREEZE_SECONDS = 20.0  # of a worker: longer than the broker waits for its heartbeats

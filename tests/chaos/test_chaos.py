@@ -1,11 +1,7 @@
-"""Runs under faults, and the invariants afterwards. See the package's text for how to replay one.
-
-What the environment does not say is the short form: one seed, and a worker killed every ten seconds.
-"""
+"""Runs under faults, and the invariants afterwards. See the package's text for how to replay one."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,16 +13,13 @@ from tests.chaos.department import Department
 from tests.chaos.director import NOT_JOBS, Director
 from tests.chaos.evidence import DEAD_QUEUE, Evidence, read_ledger, read_queues, read_rows
 from tests.chaos.invariants import Expectation, violations
-from tests.chaos.plan import Plan, calm_plan, draw_plan
+from tests.chaos.plan import KILL_EVERY, ORDERS, SEEDS, Plan, calm_plan, draw_plan
 from tests.chaos.preloaded import Preloaded
 from tests.chaos.rows import RunRows
 from tests.services.postgres import Postgres
 from tests.services.processes import wait_until
 from tests.services.rabbitmq import RabbitMq
 
-SEEDS = [int(seed) for seed in os.environ.get("YEETER_CHAOS_SEED", "1").split()]
-ORDERS = int(os.environ.get("YEETER_CHAOS_ORDERS", "1500"))
-KILL_EVERY = float(os.environ.get("YEETER_CHAOS_KILL_EVERY", "10"))
 LIMIT = 900.0  # seconds for one run, before its state is told in place of its result
 LOG_LINES = 25
 

@@ -12,7 +12,7 @@ import pytest
 from app.domain.event import TERMINAL_ORDER_KINDS
 from app.domain.run import OrderState, Run, RunState
 from app.domain.work import ClaimRequest
-from app.util.answering_process import AnsweringProcess, ProcessEnded
+from app.util.answering_process import AnsweringProcess, ProcessEnded, SpawnedChild
 from tests.runs.conftest import QUEUE, World
 from tests.runs.dangerous_steps import dangerous, environment, starts
 from tests.runs.faults import Producing
@@ -31,7 +31,8 @@ class Nursery:
 
     def __call__(self) -> AnsweringProcess:
         database = f"sqlite:///{self.home / 'yeeter.db'}"
-        child = AnsweringProcess(COMMAND, environment(self.home, DATABASE_URL=database, RABBITMQ_URL=""))
+        program = SpawnedChild(COMMAND, environment(self.home, DATABASE_URL=database, RABBITMQ_URL=""))
+        child = AnsweringProcess(program)
         self.started.append(child)
         return child
 

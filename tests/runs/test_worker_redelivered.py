@@ -1,0 +1,101 @@
+"""Jobs whose messages were delivered before: their last worker may have ended because of them, or just beside them."""
+
+from __future__ import annotations
+
+import threading
+
+from app.domain.run import RunState, StepState
+from app.ports import Message, StepContext, StepResult
+from tests.runs.conftest import QUEUE, World
+from tests.runs.fakes import generated
+from tests.runs.faults import Producing
+from tests.services.processes import wait_until
+
+ORDERS = 12
+
+
+class Turnstile:
+    """A step that lets orders pass only when it is open."""
+
+    def __init__(self) -> None:
+        self.at_work: set[int] = set()
+        self.open = threading.Event()
+
+    def __call__(self, context: StepContext) -> StepResult:
+        self.at_work.add(context.order.number)
+        assert self.open.wait(60)
+        return generated(context)
+
+
+def deliver_once(world: World, orders: int) -> None:
+    """Their messages reach somebody who does nothing, and come again."""
+    subscription = world.broker.subscribe([QUEUE], orders)
+    taken = 0
+    while taken < orders:
+        taken += len(subscription.receive(orders, 1))
+    subscription.close()
+
+
+def test_they_are_claimed_only_when_a_hand_is_free(world: World) -> None:
+    run = world.start(orders=ORDERS)
+    turnstile = world.steps.steps["GENERATE_DICOM"].act = Turnstile()
+    producing = Producing(world, run)
+    deliver_once(world, ORDERS)
+    worker = world.worker(concurrency=2)
+    worker.start()
+    wait_until(lambda: len(turnstile.at_work) == 2, 60, "both hands are at work")
+    assert worker.running == 2
+    heads = [world.database.queries.order(run.id, number)[1][1] for number in range(ORDERS)]
+    assert {step.state for step in heads if step.starts} == {StepState.RUNNING}
+    assert sum(step.starts for step in heads) == 2
+    turnstile.open.set()
+    assert producing.wait().state is RunState.COMPLETED
+    assert worker.stop(10)
+    assert len(world.events(run, "job.started")) == ORDERS
+
+
+def test_new_ones_are_claimed_ahead(world: World) -> None:
+    """As a claim's transaction is worth more than one job: the other side of the same coin."""
+    run = world.start(orders=ORDERS)
+    turnstile = world.steps.steps["GENERATE_DICOM"].act = Turnstile()
+    producing = Producing(world, run)
+    wait_until(lambda: world.broker.depth(QUEUE).ready == ORDERS, 60, "all jobs are published")
+    worker = world.worker(concurrency=2)
+    worker.start()
+    wait_until(lambda: worker.running == ORDERS, 60, "all of them are claimed")
+    turnstile.open.set()
+    assert producing.wait().state is RunState.COMPLETED
+    assert worker.stop(10)
+
+
+def test_one_that_its_worker_still_has_is_not_begun_again_and_holds_up_nobody(world: World) -> None:
+    """As when the broker was lost: what it delivered comes again, perhaps to the same worker."""
+    run = world.start(orders=2)
+    turnstile = world.steps.steps["GENERATE_DICOM"].act = Turnstile()
+    producing = Producing(world, run)
+    first, second = _taken(world, 2)
+    world.broker.publish([first])
+    deliver_once(world, 1)
+    world.broker.publish([first])
+    worker = world.worker(concurrency=2)
+    worker.start()
+    wait_until(lambda: len(turnstile.at_work) == 1, 60, "the first job is begun")
+    world.broker.publish([second])
+    wait_until(lambda: len(turnstile.at_work) == 2, 60, "the second job is begun")
+    turnstile.open.set()
+    assert producing.wait().state is RunState.COMPLETED
+    wait_until(lambda: world.broker.depth(QUEUE).ready == 0, 60, "the queue is empty")
+    assert worker.stop(10)
+    assert sorted(world.steps.steps["GENERATE_DICOM"].ran) == [0, 1]
+    assert [event.event.starts for event in world.events(run, "job.started")] == [1, 1]
+
+
+def _taken(world: World, count: int) -> list[Message]:
+    """The first messages of the queue, for the test to publish when it wants to."""
+    subscription = world.broker.subscribe([QUEUE], count)
+    taken = []
+    while len(taken) < count:
+        taken += subscription.receive(count, 1)
+    subscription.acknowledge(taken)
+    subscription.close()
+    return [Message(each.message_id, QUEUE, each.body) for each in taken]
