@@ -212,10 +212,11 @@ def _worker(name: str, figures: WorkerFigures) -> dict[str, Any]:
 def judge(summary: dict[str, Any], own: tuple[str, ...]) -> tuple[Verdict, list[ThresholdResult]]:
     """Compare with the standing thresholds and the template's own.
 
-    ``inconclusive`` means that nothing is wrong, but part of it could not be verified.
+    ``inconclusive`` means that nothing is wrong, but part of it could not be verified, or was cancelled.
     """
     results = [evaluate(parse_threshold(expression), summary) for expression in (*STANDING_THRESHOLDS, *own)]
     if not all(result.met for result in results):
         return Verdict.FAIL, results
-    unverified = summary["reconciliation"]["unverifiable"] or not summary["orders"]["completed"]
-    return (Verdict.INCONCLUSIVE if unverified else Verdict.PASS), results
+    orders = summary["orders"]
+    is_part = summary["reconciliation"]["unverifiable"] or orders["cancelled"] or not orders["completed"]
+    return (Verdict.INCONCLUSIVE if is_part else Verdict.PASS), results

@@ -51,16 +51,16 @@ ROUTES: dict[tuple[str, str], Role | None] = {
     ("GET", f"{RUNS}/{{id}}/metrics"): Role.VIEWER,
     ("GET", f"{RUNS}/{{id}}/orders"): Role.VIEWER,
     ("GET", f"{RUNS}/{{id}}/orders/{{number}}"): Role.VIEWER,
-    ("GET", f"{ADMIN}/queues"): Role.ADMIN,
+    ("GET", f"{ADMIN}/queues"): Role.VIEWER,
     ("POST", f"{ADMIN}/queues/{{name}}/purge"): Role.ADMIN,
     ("POST", f"{ADMIN}/queues/{{name}}/release"): Role.ADMIN,
-    ("GET", f"{ADMIN}/dead-letters"): Role.ADMIN,
-    ("GET", f"{ADMIN}/dead-letters/statistics"): Role.ADMIN,
-    ("POST", f"{ADMIN}/dead-letters/retry"): Role.ADMIN,
+    ("GET", f"{ADMIN}/dead-letters"): Role.VIEWER,
+    ("GET", f"{ADMIN}/dead-letters/statistics"): Role.VIEWER,
+    ("POST", f"{ADMIN}/dead-letters/retry"): Role.OPERATOR,
     ("POST", f"{ADMIN}/dead-letters/discard"): Role.ADMIN,
-    ("GET", f"{ADMIN}/dead-letters/{{id}}"): Role.ADMIN,
+    ("GET", f"{ADMIN}/dead-letters/{{id}}"): Role.VIEWER,
     ("DELETE", f"{ADMIN}/dead-letters/{{id}}"): Role.ADMIN,
-    ("POST", f"{ADMIN}/dead-letters/{{id}}/retry"): Role.ADMIN,
+    ("POST", f"{ADMIN}/dead-letters/{{id}}/retry"): Role.OPERATOR,
 }
 # The framework's own, which no document describes; and what is not there is not told to strangers either.
 UNDESCRIBED: dict[tuple[str, str], Role | None] = {
@@ -181,8 +181,9 @@ def test_nobody_is_refused_before_his_body_is_read(server: Any) -> None:
 def test_without_tokens_everybody_is_the_administrator(tmp_path: Path) -> None:
     with in_process(tmp_path) as application:
         for (method, path), needed in ROUTES.items():
-            if needed is Role.ADMIN and method == "GET" and "{" not in path:
-                assert application.ask(method, path).status_code == 200
+            if needed is Role.ADMIN:
+                answer = application.ask(method, path.replace("{id}", "1").replace("{name}", "1"), json={})
+                assert answer.status_code not in (401, 403), answer.text
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ NAMESPACE = "/simulator"
 MAX_SOCKETS = 1000
 MAX_SUBSCRIPTIONS = 50  # of one client
 MAX_MESSAGE = 64 * 1024  # bytes that a client may send at once
+TOKEN_LOOK = 5.0  # seconds between two looks for sockets whose tokens were taken back
 BACKLOG = 16  # messages on their way to a client before its events wait
 BACKLOG_POLL = 0.05  # seconds
 
@@ -85,19 +86,25 @@ class Outbound:
 class Sockets:
     """The Socket.IO server of one application."""
 
-    def __init__(self, database: Database, access: Access, max_sockets: int = MAX_SOCKETS) -> None:
+    def __init__(
+        self, database: Database, access: Access, max_sockets: int = MAX_SOCKETS, token_look: float = TOKEN_LOOK
+    ) -> None:
         # The gate has judged every origin already; what this library allows by itself can be talked into by headers.
         self.server = socketio.AsyncServer(async_mode="asgi", max_http_buffer_size=MAX_MESSAGE, cors_allowed_origins=[])
         self._hub = Hub(database, Outbound(self.server))
         self._access = access
         self._max_sockets = max_sockets
+        self._token_look = token_look
         self._tokens: dict[str, str | None] = {}  # by the clients' session ids
+        self._looking: asyncio.Task[None] | None = None
         self.server.on("connect", self._connect, namespace=NAMESPACE)
         self.server.on("disconnect", self._disconnect, namespace=NAMESPACE)
         self.offer("subscribe", Role.VIEWER, self._subscribe)
         self.offer("unsubscribe", Role.VIEWER, self._unsubscribe)
 
     def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         self._hub.close()
 
     def offer(self, event: str, role: Role, handle: Callable[[str, Any], Coroutine[Any, Any, Answer]]) -> None:
@@ -131,6 +138,15 @@ class Sockets:
         if problem is not None:
             raise socketio.exceptions.ConnectionRefusedError(problem["detail"], problem)
         self._tokens[sid] = token
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._close_those_not_known())
+
+    async def _close_those_not_known(self) -> None:
+        while True:
+            await asyncio.sleep(self._token_look)
+            for sid, token in list(self._tokens.items()):
+                if self._problem(token, Role.VIEWER) is not None:
+                    await self.server.disconnect(sid, namespace=NAMESPACE)
 
     def _problem(self, token: str | None, needed: Role) -> dict[str, Any] | None:
         """Why not; asked at every event anew, since tokens are taken back while sockets are open."""

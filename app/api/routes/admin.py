@@ -27,7 +27,7 @@ class PurgeBody(Body):
     jobs: Fate = Field(description="park: until they are released; dead-letter; cancel: their orders are cancelled")
 
 
-@router.get("/api/admin/queues", dependencies=[ADMIN], responses=responses())
+@router.get("/api/admin/queues", dependencies=[VIEWER], responses=responses())
 def get_queues(api: Api) -> PageView[QueueView]:
     """The queues of this server's templates and runs, and the dead one; each with what the broker can tell of it."""
     return PageView(items=list_queues(api.bundle))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field, model_validator
 
-from app.api.access import ADMIN
+from app.api.access import ADMIN, OPERATOR, VIEWER
 from app.api.admin_views import (
     DeadLetterDetailView,
     DeadLetterStatisticsView,
@@ -60,7 +60,7 @@ class SelectionBody(Body):
         return DeadLetterSelection(tuple(self.ids or ()), wanted, self.limit)
 
 
-@router.get("", dependencies=[ADMIN], responses=responses())
+@router.get("", dependencies=[VIEWER], responses=responses())
 def list_dead_letters(
     api: Api,
     state: DeadLetterState | None = None,
@@ -77,19 +77,19 @@ def list_dead_letters(
     return PageView(items=[DeadLetterView.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 
 
-@router.get("/statistics", dependencies=[ADMIN], responses=responses())
+@router.get("/statistics", dependencies=[VIEWER], responses=responses())
 def get_statistics(api: Api) -> DeadLetterStatisticsView:
     """How many letters there are, by state, kind, queue and step type."""
     return statistics_view(api.bundle.database.queries.dead_letter_counts())
 
 
-@router.get("/{id}", dependencies=[ADMIN], responses=responses(404))
+@router.get("/{id}", dependencies=[VIEWER], responses=responses(404))
 def get_dead_letter(api: Api, id: LetterId) -> DeadLetterDetailView:
     """One letter: its message, the traceback of a defect, and what was tried."""
     return dead_letter_detail(api.bundle.database, id)
 
 
-@router.post("/{id}/retry", dependencies=[ADMIN], status_code=202, responses=responses(404, 409))
+@router.post("/{id}/retry", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409))
 async def retry_dead_letter(api: Api, id: LetterId, once: Once) -> RetryView:
     """Have its job go on where it failed. A run that has ended with errors is reopened, at its next epoch.
 
@@ -99,7 +99,7 @@ async def retry_dead_letter(api: Api, id: LetterId, once: Once) -> RetryView:
     return _with_producers(api, view)
 
 
-@router.post("/retry", dependencies=[ADMIN], status_code=202, responses=responses(404, 409, 415))
+@router.post("/retry", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409, 415))
 async def retry_dead_letters(api: Api, body: SelectionBody, once: Once) -> RetryView:
     """Have the jobs of many letters go on where they failed; those that can't be retried are named, with the reason."""
     view = await run_in_threadpool(_retry, api, once, body.selection(), False)
