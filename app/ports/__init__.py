@@ -1,0 +1,71 @@
+"""The ports: what the core asks of the world, with the contract and the errors each may raise.
+
+Adapters live in ``app.adapters`` and are chosen in ``app.bootstrap``; each port's contract is one test suite that every
+adapter passes.
+"""
+
+from __future__ import annotations
+
+from app.ports.broker import DEAD_QUEUE, DELIVERY_LIMIT, Broker, Delivery, Message, QueueDepth, Subscription
+from app.ports.database import (
+    Database,
+    DeadLetters,
+    Destinations,
+    EventFeed,
+    IdempotencyKeys,
+    Jobs,
+    Journal,
+    KeptAnswer,
+    Leases,
+    Orders,
+    Outbox,
+    Page,
+    RequestKey,
+    RunQueries,
+    Runs,
+    Templates,
+    UnitOfWork,
+)
+from app.ports.orders import OrderLedger, OrderOutcome, OrderSender, OrderVerdict, OutboundOrder
+from app.ports.steps import Step, StepContext, StepResult, StepSource, Toolbox
+from app.ports.studies import ArchiveQuery, StudySender, StudyStore
+
+__all__ = [
+    "DEAD_QUEUE",
+    "DELIVERY_LIMIT",
+    "ArchiveQuery",
+    "Broker",
+    "Database",
+    "DeadLetters",
+    "Delivery",
+    "Destinations",
+    "EventFeed",
+    "IdempotencyKeys",
+    "Jobs",
+    "Journal",
+    "KeptAnswer",
+    "Leases",
+    "Message",
+    "OrderLedger",
+    "OrderOutcome",
+    "OrderSender",
+    "OrderVerdict",
+    "Orders",
+    "OutboundOrder",
+    "Outbox",
+    "Page",
+    "QueueDepth",
+    "RequestKey",
+    "RunQueries",
+    "Runs",
+    "Step",
+    "StepContext",
+    "StepResult",
+    "StepSource",
+    "StudySender",
+    "StudyStore",
+    "Subscription",
+    "Templates",
+    "Toolbox",
+    "UnitOfWork",
+]
