@@ -27,6 +27,19 @@ from app.ports.database import (
     UnitOfWork,
 )
 from app.ports.orders import OrderLedger, OrderOutcome, OrderSender, OrderVerdict, OutboundOrder
+from app.ports.scaling import (
+    Leadership,
+    Pins,
+    QueueLoad,
+    QueueMeter,
+    ScalingRecord,
+    ScalingRecords,
+    SeenPool,
+    WorkerBeat,
+    WorkerPools,
+    WorkerRow,
+    Workers,
+)
 from app.ports.steps import Step, StepContext, StepResult, StepSource, Toolbox
 from app.ports.studies import ArchiveQuery, StudySender, StudyStore
 
@@ -44,6 +57,7 @@ __all__ = [
     "Jobs",
     "Journal",
     "KeptAnswer",
+    "Leadership",
     "Leases",
     "Message",
     "OrderLedger",
@@ -54,10 +68,16 @@ __all__ = [
     "OutboundOrder",
     "Outbox",
     "Page",
+    "Pins",
     "QueueDepth",
+    "QueueLoad",
+    "QueueMeter",
     "RequestKey",
     "RunQueries",
     "Runs",
+    "ScalingRecord",
+    "ScalingRecords",
+    "SeenPool",
     "Step",
     "StepContext",
     "StepResult",
@@ -68,4 +88,8 @@ __all__ = [
     "Templates",
     "Toolbox",
     "UnitOfWork",
+    "WorkerBeat",
+    "WorkerPools",
+    "WorkerRow",
+    "Workers",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -31,6 +31,7 @@ from app.domain.work import (
     TemplateRow,
     Withdrawn,
 )
+from app.ports.scaling import Pins, ScalingRecord, ScalingRecords, Workers
 
 Row = TypeVar("Row")
 
@@ -280,6 +281,10 @@ class Outbox(Protocol):
         """How many entries there are, due or not."""
         ...
 
+    def due(self, queues: Collection[str]) -> int:
+        """How many entries of these queues could be published now, of whatever run."""
+        ...
+
 
 class Journal(Protocol):
     """Writes events and findings."""
@@ -362,6 +367,15 @@ class UnitOfWork(Protocol):
     @property
     def idempotency(self) -> IdempotencyKeys: ...
 
+    @property
+    def scaling(self) -> ScalingRecords: ...
+
+    @property
+    def pins(self) -> Pins: ...
+
+    @property
+    def workers(self) -> Workers: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
@@ -401,6 +415,10 @@ class RunQueries(Protocol):
     def destinations(self) -> list[DestinationRow]: ...
 
     def parked(self, run_id: str) -> list[ParkedCount]: ...
+
+    def scaling_decisions(self, pool: str | None, *, after: str | None, limit: int) -> Page[ScalingRecord]:
+        """The newest first."""
+        ...
 
     def runs_to_resume(self) -> list[Run]:
         """Runs that are not terminal and whose lease nobody holds."""

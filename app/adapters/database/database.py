@@ -25,7 +25,9 @@ from app.adapters.database.orders import SqlOrders
 from app.adapters.database.outbox import SqlOutbox
 from app.adapters.database.queries import SqlRunQueries
 from app.adapters.database.runs import SqlLeases, SqlRuns
+from app.adapters.database.scaling import SqlPins, SqlScalingRecords
 from app.adapters.database.templates import SqlTemplates
+from app.adapters.database.workers import SqlWorkers
 from app.domain.errors import SchemaMissing
 
 ROOT = Path(app.__file__).resolve().parent.parent
@@ -46,6 +48,9 @@ class SqlUnitOfWork:
         self.destinations = SqlDestinations(connection)
         self.journal = SqlJournal(connection)
         self.idempotency = SqlIdempotencyKeys(connection)
+        self.scaling = SqlScalingRecords(connection)
+        self.pins = SqlPins(connection)
+        self.workers = SqlWorkers(connection)
 
 
 class SqlDatabase:

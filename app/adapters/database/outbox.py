@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from sqlalchemy import Connection, delete, func, select
 
-from app.adapters.database.clock import read_now
+from app.adapters.database.clock import database_now, read_now
 from app.adapters.database.journal import SqlJournal
 from app.adapters.database.rowset import insert_rows
 from app.adapters.database.tables import outbox
@@ -80,3 +80,8 @@ class SqlOutbox:
         return self._connection.execute(
             select(func.count()).select_from(outbox).where(outbox.c.run_id == run_id)
         ).scalar_one()
+
+    def due(self, queues: Collection[str]) -> int:
+        c = outbox.c
+        of_queues = (c.queue.in_(sorted(queues)), c.due_at <= database_now())
+        return self._connection.execute(select(func.count()).select_from(outbox).where(*of_queues)).scalar_one()

@@ -18,7 +18,16 @@ from app.adapters.database.engine import reading
 from app.adapters.database.job_upkeep import select_parked
 from app.adapters.database.rowset import clean_text
 from app.adapters.database.runs import select_runs, to_run
-from app.adapters.database.tables import dead_letters, destinations, findings, orders, runs, step_executions
+from app.adapters.database.scaling import select_decisions, to_record
+from app.adapters.database.tables import (
+    dead_letters,
+    destinations,
+    findings,
+    orders,
+    runs,
+    scaling_decisions,
+    step_executions,
+)
 from app.domain.errors import NotFound
 from app.domain.run import TERMINAL_RUN_STATES, OrderState, Run, RunState, StepState
 from app.domain.work import (
@@ -30,7 +39,7 @@ from app.domain.work import (
     ParkedCount,
     StepRow,
 )
-from app.ports import Page
+from app.ports import Page, ScalingRecord
 
 _ORDER_COLUMNS = [orders.c[field.name] for field in fields(OrderRow)]
 _STEP_COLUMNS = [step_executions.c[field.name] for field in fields(StepRow)]
@@ -117,6 +126,17 @@ class SqlRunQueries:
 
     def destinations(self) -> list[DestinationRow]:
         return [to_destination(row) for row in self._all(select_destinations().order_by(destinations.c.key))]
+
+    def scaling_decisions(self, pool: str | None, *, after: str | None, limit: int) -> Page[ScalingRecord]:
+        id_ = scaling_decisions.c.id
+        statement = select_decisions().order_by(id_.desc()).limit(limit + 1)
+        if pool is not None:
+            statement = statement.where(scaling_decisions.c.pool == clean_text(pool))
+        if after is not None:
+            statement = statement.where(id_ < decode_cursor(after, (int,))[0])
+        found = [to_record(row) for row in self._all(statement)]
+        rows = found[:limit]
+        return Page(rows, encode_cursor(rows[-1].id) if len(found) > limit else None)
 
     def parked(self, run_id: str) -> list[ParkedCount]:
         return [ParkedCount(row.waiting_for, row.jobs) for row in self._all(select_parked(run_id))]

@@ -332,3 +332,52 @@ idempotency_keys = Table(
     Column("created_at", Instant, nullable=False, server_default=database_now()),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
+
+scaling_decisions = Table(
+    "scaling_decisions",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("pool", String(63), nullable=False),
+    Column("identity", String(64), nullable=False),  # of what was scaled: another one when it was made anew
+    Column("at", Instant, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("before", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("applied", Boolean, nullable=False),
+    Column("wanted", Integer),
+    Column("reason", Text, nullable=False),
+    Column("per_worker", Float, nullable=False),
+    # The load, where it was measured.
+    Column("ready", Integer),
+    Column("unacknowledged", Integer),
+    Column("unpublished", Integer),
+    Column("workers", Integer),
+    Column("jobs_per_second", Float),
+    Column("cpu", Float),
+    Index("ix_scaling_decisions_pool", "pool", "at"),
+    Index("ix_scaling_decisions_at", "at"),
+)
+
+scaling_pins = Table(
+    "scaling_pins",
+    metadata,
+    Column("pool", String(63), primary_key=True),
+    Column("replicas", Integer, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("by", String(64), nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("queues", Json, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+    Column("jobs_done", BigInteger, nullable=False),
+    Column("jobs_per_second", Float, nullable=False),
+    Column("cpu", Float, nullable=False),
+    Column("draining", Boolean, nullable=False),
+    Column("started_at", Instant, nullable=False, server_default=database_now()),
+    Column("seen_at", Instant, nullable=False, server_default=database_now()),
+)

@@ -1,0 +1,199 @@
+"""How many workers a pool should have: by what its queues hold, how fast they empty, and what was wanted before. Pure.
+
+    wanted = backlog / (jobs a worker does a second * seconds to drain in)     rounded up, between min and max
+
+The backlog is everything that is not done: ready, unacknowledged, and waiting to be published. A pool grows at once. It
+shrinks to the most that was wanted over a while (as a HorizontalPodAutoscaler's stabilisation window has it), and only
+when it was measured all that while: a broker that can't be asked is no empty queue. A person's number goes before ours
+until it expires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import ceil
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+POOL_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"  # as Kubernetes has names of objects (RFC 1123 labels)
+
+
+class PoolPolicy(BaseModel):
+    """A worker pool: the queues it serves, and how it is scaled."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=POOL_PATTERN)
+    deployment: str = Field(default="yeeter-worker", pattern=POOL_PATTERN)
+    queues: tuple[str, ...] = Field(default=("default",), min_length=1)
+    min: int = Field(default=1, ge=0, le=10_000)
+    max: int = Field(default=20, ge=1, le=10_000)
+    target_seconds: float = Field(default=60.0, gt=0, description="time in which the backlog shall be done")
+    jobs_per_second: float = Field(default=5.0, gt=0, description="of one worker, until it has been measured")
+    tolerance: float = Field(default=0.1, ge=0, lt=1, description="share by which the number may be off")
+    scale_in_after: float = Field(default=120.0, ge=0, description="seconds for which fewer must have been enough")
+    step_out: int = Field(default=100, ge=1, description="workers more at once, at most")
+    step_in: int = Field(default=100, ge=1, description="workers fewer at once, at most")
+    cpu_target: float | None = Field(
+        default=None, gt=0, le=1, description="mean share of their CPU; none: not looked at"
+    )
+
+    @model_validator(mode="after")
+    def _min_is_not_above_max(self) -> PoolPolicy:
+        if self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLoad:
+    """What was measured. ``cpu`` is the mean over the pool's workers, 1.0 being all that one may use."""
+
+    ready: int
+    unacknowledged: int
+    unpublished: int = 0  # waits for its turn in the outbox
+    workers: int = 0  # that tell of themselves
+    jobs_per_second: float = 0.0  # that these have finished of late, together
+    cpu: float | None = None
+
+    @property
+    def backlog(self) -> int:
+        return self.ready + self.unacknowledged + self.unpublished
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """``replicas`` are to be there; ``present`` are."""
+
+    replicas: int
+    present: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A person's number, until it expires."""
+
+    pool: str
+    replicas: int
+    until: datetime
+    by: str
+
+
+class ScalingKind(StrEnum):
+    STEADY = "steady"
+    OUT = "out"
+    IN = "in"
+    PINNED = "pinned"
+    HELD = "held"  # nothing could be measured, or nothing could be changed
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingDecision:
+    """One look at a pool. ``wanted``: what the load alone asks for; None where it is not known.
+
+    ``per_worker``: jobs a second that one worker is held to do, measured while it was kept busy.
+    """
+
+    pool: str
+    at: datetime
+    kind: ScalingKind
+    before: int
+    after: int
+    wanted: int | None
+    reason: str
+    per_worker: float
+    load: PoolLoad | None = None
+
+
+def decide(
+    policy: PoolPolicy,
+    at: datetime,
+    size: PoolSize,
+    load: PoolLoad | str,
+    history: Sequence[ScalingDecision] = (),
+    pin: Pin | None = None,
+) -> ScalingDecision:
+    """What to do about a pool now.
+
+    Args:
+        load: what was measured, or why it could not be.
+        history: earlier decisions about this pool, oldest first.
+        pin: what a person wants; one that has expired counts for nothing.
+    """
+    measured = load if isinstance(load, PoolLoad) else None
+    per_worker = _per_worker(policy, measured, history)
+    wanted = None if measured is None else _wanted(policy, size, measured, per_worker)
+
+    def decision(kind: ScalingKind, after: int, reason: str) -> ScalingDecision:
+        return ScalingDecision(policy.name, at, kind, size.replicas, after, wanted, reason, per_worker, measured)
+
+    if pin is not None and pin.until > at:
+        return decision(ScalingKind.PINNED, pin.replicas, f"set by {pin.by} until {pin.until:%Y-%m-%d %H:%M:%S} UTC")
+    if wanted is None:
+        return decision(ScalingKind.HELD, size.replicas, f"not measured: {load}")
+    assert measured is not None
+    about = _about(measured, per_worker)
+    if wanted > size.replicas:
+        if _is_near(policy, wanted, size.replicas):
+            return decision(ScalingKind.STEADY, size.replicas, f"{wanted} would do, which is near enough: {about}")
+        after = min(wanted, size.replicas + policy.step_out)
+        return decision(ScalingKind.OUT, after, about)
+    if wanted < size.replicas:
+        enough = _enough(policy, at, wanted, history)
+        if enough is None:
+            reason = f"{wanted} would do, but not yet for {policy.scale_in_after:g} s: {about}"
+            return decision(ScalingKind.STEADY, size.replicas, reason)
+        after = max(enough, size.replicas - policy.step_in)
+        if after < size.replicas and not (after > policy.min and _is_near(policy, after, size.replicas)):
+            return decision(ScalingKind.IN, after, f"{enough} were enough for {policy.scale_in_after:g} s: {about}")
+    return decision(ScalingKind.STEADY, size.replicas, about)
+
+
+def _wanted(policy: PoolPolicy, size: PoolSize, load: PoolLoad, per_worker: float) -> int:
+    if not load.backlog:
+        return policy.min
+    by_queue = ceil(load.backlog / (per_worker * policy.target_seconds))
+    by_cpu = 0
+    if policy.cpu_target is not None and load.cpu is not None:
+        by_cpu = ceil(size.present * load.cpu / policy.cpu_target)
+    return min(max(by_queue, by_cpu, policy.min, 1), policy.max)
+
+
+def _per_worker(policy: PoolPolicy, load: PoolLoad | None, history: Sequence[ScalingDecision]) -> float:
+    """Learnt only while jobs are waiting: a worker with nothing to do is not a slow one.
+
+    A measurement counts half, so that one slow minute doesn't multiply the pool.
+    """
+    known = history[-1].per_worker if history else policy.jobs_per_second
+    before = history[-1].load if history else None
+    is_busy = load is not None and before is not None and bool(load.ready and before.ready)
+    if load is None or not is_busy or not load.workers or not load.jobs_per_second:
+        return known
+    return (known + load.jobs_per_second / load.workers) / 2
+
+
+def _enough(policy: PoolPolicy, at: datetime, wanted: int, history: Sequence[ScalingDecision]) -> int | None:
+    """The most that was wanted over the window; None where it was not measured all that while."""
+    since = at - timedelta(seconds=policy.scale_in_after)
+    within = [decision for decision in history if decision.at > since]
+    if any(decision.wanted is None for decision in within):
+        return None
+    if policy.scale_in_after and (len(within) == len(history)):
+        return None  # we have not looked for so long
+    return max([wanted, *(decision.wanted for decision in within if decision.wanted is not None)])
+
+
+def _is_near(policy: PoolPolicy, wanted: int, replicas: int) -> bool:
+    return abs(wanted - replicas) <= policy.tolerance * replicas
+
+
+def _about(load: PoolLoad, per_worker: float) -> str:
+    parts = [f"{load.ready} ready", f"{load.unacknowledged} with workers"]
+    if load.unpublished:
+        parts.append(f"{load.unpublished} to be published")
+    if load.cpu is not None:
+        parts.append(f"CPU {load.cpu:.0%}")
+    return f"{', '.join(parts)}; a worker does {per_worker:.3g} jobs/s"
