@@ -10,8 +10,8 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -20,24 +20,42 @@ from app.adapters.archive.dicom_query import DicomArchiveQuery
 from app.adapters.archive.mllp_ledger import MllpOrderLedger
 from app.adapters.broker.in_process import InProcessBroker
 from app.adapters.broker.rabbitmq import RabbitMqBroker
+from app.adapters.broker.rabbitmq_management import RabbitMqQueueMeter
 from app.adapters.database import SqlDatabase
 from app.adapters.senders.dimse import DimseStudySender
 from app.adapters.senders.mllp import MllpOrderSender
 from app.adapters.study_store.file_system import FileSystemStudyStore
+from app.adapters.worker_pool.kubernetes import KubernetesPools, LeaseLeadership, connect
+from app.adapters.worker_pool.local import FileLeadership, LocalPools, start_worker
 from app.domain.allowlist import Allowlist
 from app.domain.destination import Hl7Destination
 from app.domain.errors import Conflict, InvalidInput, NotFound, Problem
+from app.domain.scaling import PoolPolicy, parse_pools
 from app.domain.template import StepTypes, parse_template
-from app.ports import ArchiveQuery, Broker, Database, OrderLedger, OrderSender, StudySender, StudyStore, Toolbox
+from app.ports import (
+    ArchiveQuery,
+    Broker,
+    Database,
+    Leadership,
+    OrderLedger,
+    OrderSender,
+    StudySender,
+    StudyStore,
+    Toolbox,
+    WorkerPools,
+)
 from app.runs.execute import JobRunner
 from app.runs.isolation import Isolation, StartChild
 from app.runs.parts import Parts
+from app.runs.scaling import Autoscaler, PoolKeeper, ScalingParts
 from app.runs.work import RunStates, Worker, WorkerOptions
 from app.settings import Settings
 from app.steps.registry import StepRegistry
 from app.util.addresses import Found, Resolve, resolve
 from app.util.answering_process import AnsweringProcess, SpawnedChild
 
+LEASE_INTERVALS = 3  # between two looks of the autoscaler, which its Lease outlasts
+MIN_LEASE_SECONDS = 15.0
 SHIPPED_TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -100,6 +118,37 @@ class Bundle:
         isolation = Isolation(self.start_child or self._spawn_child)
         return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation)
 
+    @contextmanager
+    def autoscaler(self) -> Iterator[Autoscaler]:
+        """Over the platform that the settings name; its leadership is let go at the end.
+
+        Raises:
+            InvalidInput: a setting can't be used.
+        """
+        pools, leadership = _platform(self.settings)
+        with self.scaling(pools) as keepers:
+            autoscaler = Autoscaler(keepers, leadership)
+            try:
+                yield autoscaler
+            finally:
+                autoscaler.stop()
+
+    @contextmanager
+    def scaling(self, pools: WorkerPools) -> Iterator[list[PoolKeeper]]:
+        """Who looks after each pool that is configured; closed with these pools at the end. Raises InvalidInput."""
+        settings = self.settings
+        assert settings.broker_url is not None
+        meter = RabbitMqQueueMeter(settings.broker_url, settings.rabbitmq_management_url, self.tls)
+        with closing(pools), closing(meter):
+            pin_seconds = settings.autoscaler_pin_seconds
+            parts = ScalingParts(self.database, meter, pools, settings.rabbitmq_order_queue, pin_seconds)
+            yield [PoolKeeper(parts, policy) for policy in self.pools]
+
+    @property
+    def pools(self) -> list[PoolPolicy]:
+        """The worker pools that are configured. Raises InvalidInput."""
+        return _read_pools(self.settings)
+
     def isolated_runner(self, worker: str) -> JobRunner:
         """Runs a job in this child process; its parent has waited for the destination's rate."""
         return JobRunner(self.steps, worker, RunStates(self.database).is_cancelled, lambda *_: True)
@@ -153,6 +202,30 @@ def prepare_database(bundle: Bundle) -> None:
                 continue
             if row.shipped and parse_template(row.document, bundle.types) != template:
                 work.templates.replace(template.name, template, shipped=True)
+
+
+def _platform(settings: Settings) -> tuple[WorkerPools, Leadership]:
+    if settings.autoscaler_platform == "local":
+        pools = LocalPools(start_worker(settings.as_environment()), settings.worker_grace)
+        return pools, FileLeadership(settings.home / "autoscaler.lock")
+    cluster = connect(settings.autoscaler_namespace)
+    identity = settings.autoscaler_identity or worker_name()
+    seconds = max(LEASE_INTERVALS * settings.autoscaler_interval, MIN_LEASE_SECONDS)
+    return KubernetesPools(cluster), LeaseLeadership(cluster, settings.autoscaler_lease, identity, seconds)
+
+
+def _read_pools(settings: Settings) -> list[PoolPolicy]:
+    path = settings.autoscaler_pools_file
+    if path is None:
+        most = (os.cpu_count() or 1) if settings.autoscaler_platform == "local" else PoolPolicy(name="default").max
+        return [PoolPolicy(name="default", max=most)]
+    try:
+        return parse_pools(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(Problem("YEETER_AUTOSCALER_POOLS_FILE", f"{path}: {error}", "give a YAML list")) from error
+    except InvalidInput as error:
+        problems = [replace(each, field=f"YEETER_AUTOSCALER_POOLS_FILE.{each.field}") for each in error.problems]
+        raise InvalidInput(*problems) from error
 
 
 def worker_name() -> str:

@@ -100,6 +100,37 @@ class Settings(BaseSettings):
     job_lease: float = Field(default=600.0, gt=0, description="Seconds after which a claimed job may be claimed again")
     step_types: list[str] = Field(default=[], description="Third-party step types, each NAME=module:Class")
 
+    # Autoscaler
+    autoscaler_platform: Literal["kubernetes", "local"] = Field(
+        default="local", description="Where worker pools run: Deployments of a cluster, or processes of this machine"
+    )
+    autoscaler_namespace: str | None = Field(
+        default=None, description="Namespace of the pools' Deployments. Empty: the one that the program runs in"
+    )
+    autoscaler_pools_file: Path | None = Field(
+        default=None, description="YAML list of the worker pools. Empty: one pool, for the order queue"
+    )
+    autoscaler_interval: float = Field(default=15.0, gt=0, description="Seconds between two looks at the pools")
+    autoscaler_pin_seconds: float = Field(
+        default=1800.0,
+        gt=0,
+        description="How long a number of workers that somebody has set by hand is kept, in seconds",
+    )
+    autoscaler_lease: str = Field(
+        default="yeeter-autoscaler", description="Kubernetes Lease by which one of several autoscalers leads"
+    )
+    autoscaler_identity: str | None = Field(
+        default=None, description="Name of this autoscaler among several. Empty: host and process ID"
+    )
+    autoscaler_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Port of its /healthz, /readyz and /metrics. Empty: none"
+    )
+    rabbitmq_management_url: str | None = Field(
+        default=None,
+        description="RabbitMQ's management API, which tells the depths of queues."
+        " Empty: http://, or https:// with an amqps:// broker, at its usual port of the broker's host",
+    )
+
     # TLS for destinations that ask for it, and for a broker at amqps://
     tls_ca_file: Path | None = Field(
         default=None,

@@ -60,3 +60,9 @@ def upgrade() -> None:
         sa.Column("seen_at", Instant, nullable=False, server_default=database_now()),
         sa.PrimaryKeyConstraint("name", name="pk_workers"),
     )
+
+
+def downgrade() -> None:
+    op.drop_table("workers")
+    op.drop_table("scaling_pins")
+    op.drop_table("scaling_decisions")

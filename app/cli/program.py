@@ -13,7 +13,7 @@ from app.cli.commands.destinations import destinations
 from app.cli.commands.doctor import doctor
 from app.cli.commands.events import events
 from app.cli.commands.orders import orders
-from app.cli.commands.programs import serve, worker
+from app.cli.commands.programs import autoscaler, serve, worker
 from app.cli.commands.queues import queues
 from app.cli.commands.receive import receive
 from app.cli.commands.run import run
@@ -38,6 +38,7 @@ root.add_typer(orders, name="orders", help="The orders of a run.", rich_help_pan
 root.command(rich_help_panel=_LOOK)(events)
 root.command(rich_help_panel=_SERVE)(serve)
 root.command(rich_help_panel=_SERVE)(worker)
+root.command(rich_help_panel=_SERVE)(autoscaler)
 root.add_typer(receive, name="receive", help="Built-in receivers, honest or lying.", rich_help_panel=_SERVE)
 root.command(rich_help_panel=_KEEP)(doctor)
 root.add_typer(dead_letters, name="dead-letters", help="Jobs that were given up.", rich_help_panel=_KEEP)

@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from math import ceil
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from app.domain.errors import InvalidInput, Problem
+from app.domain.template import problems_of
 
 POOL_PATTERN = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"  # as Kubernetes has names of objects (RFC 1123 labels)
 
@@ -106,6 +110,27 @@ class ScalingDecision:
     reason: str
     per_worker: float
     load: PoolLoad | None = None
+
+
+_POOLS = TypeAdapter(Annotated[list[PoolPolicy], Field(min_length=1)])
+
+
+def parse_pools(document: Any) -> list[PoolPolicy]:
+    """The pools of a parsed YAML document.
+
+    Raises:
+        InvalidInput: every problem found, each with its place.
+    """
+    try:
+        pools = _POOLS.validate_python(document)
+    except ValidationError as error:
+        raise InvalidInput(*problems_of(error)) from error
+    for field in ("name", "deployment"):
+        values = [getattr(pool, field) for pool in pools]
+        for place, value in enumerate(values):
+            if value in values[:place]:
+                raise InvalidInput(Problem(f"{place}.{field}", f"{value!r} is another pool's, too", "give it another"))
+    return pools
 
 
 def decide(

@@ -6,6 +6,7 @@ Threads, which meet at the desk (``app.runs.desk``):
                  were delivered before only for free hands
     hands        ``concurrency`` of them, each running one job after the other; suspicious ones in a child process
     keeper       prolongs the leases of what is claimed
+    heartbeat    tells the database of this worker every few seconds
     watchdog     finishes the jobs of steps that ignore their time limits, and replaces their hands
     finisher     writes what the hands have done in one transaction, *then* acknowledges
     dead-queue   has what the broker gave up published again, or kept as a dead letter
@@ -30,6 +31,7 @@ from app.runs.desk import Claimed, Desk
 from app.runs.execute import JobRunner
 from app.runs.finisher import Finisher
 from app.runs.hands import Hands, Running
+from app.runs.heartbeat import Heartbeat
 from app.runs.inbox import Inbox
 from app.runs.isolation import Isolation
 from app.runs.keeper import Keeper
@@ -109,10 +111,12 @@ class Worker:
             isolation.end_idle,
             options.step_grace,
         )
+        self._heartbeat = Heartbeat(options.name, options.queues, options.concurrency, self._figures, database)
         self._taking = WatchedThread(self._taker.work, "taker")
         self._finishing = WatchedThread(self._finisher.work, "finisher")
         self._emptying = WatchedThread(self._dead_queue.work, "dead-queue")
         self._keeping = WatchedThread(self._keeper.work, "keeper")
+        self._beating = WatchedThread(self._heartbeat.work, "heartbeat")
 
     def _begin(self, claimed: Claimed) -> Running | None:
         if not self._keeper.owns(claimed):
@@ -130,7 +134,7 @@ class Worker:
         self._inbox.open()
         self._dead_queue.open()
         self._hands.start()
-        for thread in (self._finishing, self._taking, self._emptying, self._keeping):
+        for thread in (self._finishing, self._taking, self._emptying, self._keeping, self._beating):
             thread.start()
 
     def stop(self, grace: float) -> bool:
@@ -146,13 +150,15 @@ class Worker:
         self._hands.close()
         self._finishing.join(max(until - time.monotonic(), 1.0))
         self._keeping.join(1.0)
+        self._heartbeat.stop()
+        self._beating.join(1.0)
         self._isolation.close()
         self._inbox.close()
         self._dead_queue.close()
         return whole
 
     def _threads(self) -> Iterator[WatchedThread]:
-        yield from (self._finishing, *self._hands.threads, self._taking, self._emptying, self._keeping)
+        yield from (self._finishing, *self._hands.threads, self._taking, self._emptying, self._keeping, self._beating)
 
     @property
     def is_alive(self) -> bool:
@@ -171,6 +177,9 @@ class Worker:
             raise RuntimeError(self.trouble)
 
     # --- figures ---
+
+    def _figures(self) -> tuple[int, int, bool]:
+        return self.running, self.jobs_done, self._desk.stopping.is_set()
 
     @property
     def running(self) -> int:

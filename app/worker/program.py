@@ -18,7 +18,8 @@ from app.runs.work import Worker
 from app.settings import Settings
 from app.util.answering_process import AnsweringProcess
 from app.util.fork_server import ForkServer
-from app.worker.health import serve_health
+from app.util.status_server import serve_status
+from app.worker.health import health_routes
 from app.worker.isolated import run_isolated
 
 log = structlog.get_logger()
@@ -44,7 +45,7 @@ def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
         signal.signal(number, lambda *_: stop.set())
     with closing(nursery), bootstrap(settings, lambda: AnsweringProcess(nursery.start())) as bundle:
         worker = bundle.worker(names)
-        with serve_health(settings.worker_health_port, worker):
+        with serve_status(settings.worker_health_port, health_routes(worker)):
             if not _start(worker, stop):
                 return 0
             log.info("working", queues=list(names), concurrency=settings.worker_concurrency)

@@ -1,4 +1,4 @@
-"""The long-running programs: ``serve`` and ``worker``."""
+"""The long-running programs: ``serve``, ``worker`` and ``autoscaler``."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ def worker(
     settings = _settings(worker_concurrency=concurrency, worker_prefetch=prefetch)
     names = [name.strip() for name in queues.split(",") if name.strip()]
     raise typer.Exit(run_worker(settings, names))
+
+
+def autoscaler(
+    once: Annotated[bool, typer.Option("--once", help="Look once, act, and end: for a CronJob.")] = False,
+) -> None:
+    """Size worker pools by what their queues hold; the same as python -m app.autoscaler."""
+    from app.autoscaler.program import run_autoscaler
+
+    raise typer.Exit(run_autoscaler(_settings(), once=once))
 
 
 def _settings(**flags: Any) -> Any:

@@ -1,0 +1,1 @@
+"""The autoscaler: sizes worker pools by what their queues hold."""
