@@ -1,11 +1,14 @@
 """How many workers a pool should have: by what its queues hold, how fast they empty, and what was wanted before. Pure.
 
-    wanted = backlog / (jobs a worker does a second * seconds to drain in)     rounded up, between min and max
+    wanted = (jobs that arrive a second + backlog / seconds to drain it in) / jobs that a worker does a second
 
-The backlog is everything that is not done: ready, unacknowledged, and waiting to be published. A pool grows at once. It
-shrinks to the most that was wanted over a while (as a HorizontalPodAutoscaler's stabilisation window has it), and only
-when it was measured all that while: a broker that can't be asked is no empty queue. A person's number goes before ours
-until it expires.
+rounded up, between min and max. The backlog is everything that is not done: ready, unacknowledged, and waiting to be
+published. What arrives keeps its workers when the queue is empty because they keep up; a formula of the backlog alone
+takes them away and brings them back for ever.
+
+A pool grows at once, by a little more than it has to. It shrinks to the most that was wanted over a while (as the
+stabilisation window of a HorizontalPodAutoscaler has it), once in such a while, and only when it was measured all the
+time: a broker that can't be asked is no empty queue. A person's number goes before ours until it expires.
 """
 
 from __future__ import annotations
@@ -150,7 +153,7 @@ def decide(
     """
     measured = load if isinstance(load, PoolLoad) else None
     per_worker = _per_worker(policy, measured, history)
-    wanted = None if measured is None else _wanted(policy, size, measured, per_worker)
+    wanted = None if measured is None else _wanted(policy, at, size, measured, per_worker, history)
 
     def decision(kind: ScalingKind, after: int, reason: str) -> ScalingDecision:
         return ScalingDecision(policy.name, at, kind, size.replicas, after, wanted, reason, per_worker, measured)
@@ -164,27 +167,44 @@ def decide(
     if wanted > size.replicas:
         if _is_near(policy, wanted, size.replicas):
             return decision(ScalingKind.STEADY, size.replicas, f"{wanted} would do, which is near enough: {about}")
-        after = min(wanted, size.replicas + policy.step_out)
-        return decision(ScalingKind.OUT, after, about)
-    if wanted < size.replicas:
-        enough = _enough(policy, at, wanted, history)
-        if enough is None:
-            reason = f"{wanted} would do, but not yet for {policy.scale_in_after:g} s: {about}"
-            return decision(ScalingKind.STEADY, size.replicas, reason)
-        after = max(enough, size.replicas - policy.step_in)
-        if after < size.replicas and not (after > policy.min and _is_near(policy, after, size.replicas)):
-            return decision(ScalingKind.IN, after, f"{enough} were enough for {policy.scale_in_after:g} s: {about}")
+        roomy = min(int(wanted * (1 + policy.tolerance)), policy.max)
+        return decision(ScalingKind.OUT, min(roomy, size.replicas + policy.step_out), about)
+    enough = _enough(policy, at, wanted, history)
+    if enough is None:
+        reason = f"{wanted} would do, but not yet for {policy.scale_in_after:g} s: {about}"
+        return decision(ScalingKind.STEADY, size.replicas, reason if wanted < size.replicas else about)
+    after = max(enough, size.replicas - policy.step_in)
+    is_near = after > policy.min and _is_near(policy, after, size.replicas)
+    if after < size.replicas and not is_near:
+        return decision(ScalingKind.IN, after, f"{enough} were enough for {policy.scale_in_after:g} s: {about}")
     return decision(ScalingKind.STEADY, size.replicas, about)
 
 
-def _wanted(policy: PoolPolicy, size: PoolSize, load: PoolLoad, per_worker: float) -> int:
-    if not load.backlog:
-        return policy.min
-    by_queue = ceil(load.backlog / (per_worker * policy.target_seconds))
-    by_cpu = 0
-    if policy.cpu_target is not None and load.cpu is not None:
-        by_cpu = ceil(size.present * load.cpu / policy.cpu_target)
-    return min(max(by_queue, by_cpu, policy.min, 1), policy.max)
+def _wanted(
+    policy: PoolPolicy,
+    at: datetime,
+    size: PoolSize,
+    load: PoolLoad,
+    per_worker: float,
+    history: Sequence[ScalingDecision],
+) -> int:
+    arriving = _arriving(at, load, history)
+    wanted = max(ceil((arriving + load.backlog / policy.target_seconds) / per_worker), policy.min)
+    if load.backlog:
+        by_cpu = 0
+        if policy.cpu_target is not None and load.cpu is not None:
+            by_cpu = ceil(size.present * load.cpu / policy.cpu_target)
+        wanted = max(wanted, by_cpu, 1)
+    return min(wanted, policy.max)
+
+
+def _arriving(at: datetime, load: PoolLoad, history: Sequence[ScalingDecision]) -> float:
+    """Jobs a second: those that were done, and those by which the backlog grew since the last look."""
+    before = history[-1] if history else None
+    if before is None or before.load is None or at <= before.at:
+        return 0.0
+    grown = (load.backlog - before.load.backlog) / (at - before.at).total_seconds()
+    return max(load.jobs_per_second + grown, 0.0)
 
 
 def _per_worker(policy: PoolPolicy, load: PoolLoad | None, history: Sequence[ScalingDecision]) -> float:
@@ -201,10 +221,10 @@ def _per_worker(policy: PoolPolicy, load: PoolLoad | None, history: Sequence[Sca
 
 
 def _enough(policy: PoolPolicy, at: datetime, wanted: int, history: Sequence[ScalingDecision]) -> int | None:
-    """The most that was wanted over the window; None where it was not measured all that while."""
+    """The most that was wanted over the window; None where it was not measured, or changed, within it."""
     since = at - timedelta(seconds=policy.scale_in_after)
     within = [decision for decision in history if decision.at > since]
-    if any(decision.wanted is None for decision in within):
+    if any(decision.wanted is None or decision.after < decision.before for decision in within):
         return None
     if policy.scale_in_after and (len(within) == len(history)):
         return None  # we have not looked for so long

@@ -220,4 +220,3 @@ def test_a_cluster_that_can_not_be_reached_is_said_to_be_that(connected: Connect
     cluster.stop()
     with pytest.raises(Unavailable, match="can't be reached"):
         KubernetesPools(connected).look(POLICY)
-

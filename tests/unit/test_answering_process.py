@@ -111,6 +111,7 @@ def test_its_end_is_told_with_the_way_of_it(child: Forked, line: bytes, words: s
 
 def test_one_that_has_ended_answers_nothing(child: Forked) -> None:
     child.interrupt()
+    wait_until(lambda: not child.usable(), 60, "its end")
     with pytest.raises(ProcessEnded, match="SIGKILL"):
         child.ask(b"one\n", 60)
 

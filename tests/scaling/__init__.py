@@ -1,0 +1,1 @@
+"""Scaling: the decision played through over synthetic and recorded loads, and whole pools of real workers."""
