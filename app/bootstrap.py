@@ -133,6 +133,17 @@ class Bundle:
             finally:
                 autoscaler.stop()
 
+    def attend_now(self, policy: PoolPolicy) -> None:
+        """Look after a pool out of turn, where somebody who is not the autoscaler can do that: on Kubernetes.
+
+        Raises:
+            Unavailable, NotFound: the cluster or the database; InvalidInput: a setting.
+        """
+        if self.settings.autoscaler_platform == "kubernetes":
+            pools, _ = _platform(self.settings)
+            with self.scaling(pools) as keepers:
+                next(keeper for keeper in keepers if keeper.policy == policy).attend()
+
     @contextmanager
     def scaling(self, pools: WorkerPools) -> Iterator[list[PoolKeeper]]:
         """Who looks after each pool that is configured; closed with these pools at the end. Raises InvalidInput."""

@@ -17,7 +17,7 @@ from app.api.live.sockets import Sockets
 from app.api.once import answer_replays
 from app.api.problems import MEDIA_TYPE, handle_errors
 from app.api.producers import Producers
-from app.api.routes import admin, dead_letters, monitoring, orders, runs, templates
+from app.api.routes import admin, dead_letters, monitoring, orders, runs, templates, workers
 from app.api.services import Services
 from app.api.summaries import LiveSummaries
 from app.api.tokens import Tokens
@@ -34,7 +34,15 @@ an `Idempotency-Key`: sent again within 24 hours, it gets the first answer, and 
 """
 
 
-ROUTERS = (templates.router, runs.router, orders.router, dead_letters.router, admin.router, monitoring.router)
+ROUTERS = (
+    templates.router,
+    runs.router,
+    orders.router,
+    dead_letters.router,
+    admin.router,
+    workers.router,
+    monitoring.router,
+)
 
 
 def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:

@@ -22,6 +22,7 @@ from app.cli.commands.settings import settings
 from app.cli.commands.templates import templates
 from app.cli.commands.tokens import tokens
 from app.cli.commands.version import version
+from app.cli.commands.workers import workers
 from app.cli.exit_codes import ERROR, PASS, USAGE
 from app.cli.output import note
 from app.domain.errors import InvalidInput, YeeterError
@@ -42,6 +43,7 @@ root.command(rich_help_panel=_SERVE)(autoscaler)
 root.add_typer(receive, name="receive", help="Built-in receivers, honest or lying.", rich_help_panel=_SERVE)
 root.command(rich_help_panel=_KEEP)(doctor)
 root.add_typer(dead_letters, name="dead-letters", help="Jobs that were given up.", rich_help_panel=_KEEP)
+root.add_typer(workers, name="workers", help="Workers, and how many there are to be.", rich_help_panel=_KEEP)
 root.add_typer(queues, name="queues", help="The broker's queues.", rich_help_panel=_KEEP)
 root.add_typer(destinations, name="destinations", help="Destinations that are away.", rich_help_panel=_KEEP)
 root.add_typer(database, name="db", help="The database's schema.", rich_help_panel=_KEEP)

@@ -110,7 +110,7 @@ def test_a_worker_that_stops_gives_back_the_job_that_waits_for_its_turn(world: W
     wait_until(lambda: worker.jobs_done == 1, 60, "one study is sent")
     wait_until(lambda: len(world.steps.steps["GENERATE_DICOM"].ran) == 2, 60, "the other one is made")
     assert worker.stop(grace=60.0)
-    assert world.broker.depth(QUEUE).ready == 1
+    assert world.broker.depth(QUEUE).ready >= 1  # its producer may have published it again meanwhile
     request_cancel(world.database, run.id)
     other = replace(world).worker()
     other.start()

@@ -95,6 +95,16 @@ class Backend(Protocol):
 
     def destinations(self) -> Document: ...
 
+    def workers(self) -> Document: ...
+
+    def scale_workers(self, pool: str, replicas: int | None, seconds: float | None) -> Document:
+        """``replicas``: None has the pool sized by its load again."""
+        ...
+
+    def scaling_decisions(self, pool: str | None, limit: int) -> list[Document]:
+        """The newest first."""
+        ...
+
 
 @contextmanager
 def open_backend(server: str | None) -> Iterator[Backend]:

@@ -20,6 +20,7 @@ from app.api.views import (
     template_view,
     validation_view,
 )
+from app.api.worker_views import decision_view, scale_pool, workers_view
 from app.bootstrap import Bundle, prepare_database
 from app.cli.backend import Document
 from app.cli.backend.paging import collect
@@ -171,6 +172,19 @@ class LocalBackend:
 
     def destinations(self) -> Document:
         return _document(destinations_health(self._queries))
+
+    def workers(self) -> Document:
+        return _document(workers_view(self._bundle))
+
+    def scale_workers(self, pool: str, replicas: int | None, seconds: float | None) -> Document:
+        return _document(scale_pool(self._bundle, pool, replicas, seconds, "yeeter workers scale"))
+
+    def scaling_decisions(self, pool: str | None, limit: int) -> list[Document]:
+        def page(after: str | None, count: int) -> tuple[list[Document], str | None]:
+            found = self._queries.scaling_decisions(pool, after=after, limit=count)
+            return [_document(decision_view(record)) for record in found.rows], found.next_cursor
+
+        return collect(page, limit)
 
     def _run(self, name: str) -> Run:
         with self._database.transaction() as work:

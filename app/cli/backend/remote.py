@@ -20,6 +20,7 @@ TIMEOUT = 30.0  # seconds
 TEMPLATES = "/api/simulator/templates"
 RUNS = "/api/simulator/runs"
 DEAD_LETTERS = "/api/admin/dead-letters"
+WORKERS = "/api/admin/workers"
 QUEUES = "/api/admin/queues"
 _ERRORS: dict[int, type[YeeterError]] = {404: NotFound, 409: Conflict, 503: Unavailable}
 
@@ -156,6 +157,15 @@ class RemoteBackend:
 
     def destinations(self) -> Document:
         return self._ask("GET", "/api/monitoring/health/destinations")
+
+    def workers(self) -> Document:
+        return self._ask("GET", WORKERS)
+
+    def scale_workers(self, pool: str, replicas: int | None, seconds: float | None) -> Document:
+        return self._ask("POST", f"{WORKERS}/scale", {"pool": pool, "replicas": replicas, "seconds": seconds})
+
+    def scaling_decisions(self, pool: str | None, limit: int) -> list[Document]:
+        return self._pages("/api/admin/scaling-decisions", {"pool": pool}, limit)
 
     def _pages(self, path: str, query: Mapping[str, Any], limit: int) -> list[Document]:
         def page(after: str | None, count: int) -> tuple[list[Document], str | None]:
