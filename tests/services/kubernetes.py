@@ -50,7 +50,7 @@ class Cluster:
 
     def __init__(self, roles: Mapping[str, Rules]) -> None:
         """``roles``: what each service account may; an account's token is its name."""
-        self._roles = roles
+        self._roles = dict(roles)
         self._versions = count(100)
         self._lock = threading.Lock()
         self.deployments: dict[str, Scaled] = {}
@@ -100,6 +100,14 @@ class Cluster:
         with self.client(ADMINISTRATOR) as connected:
             body = {"spec": {"replicas": replicas}}
             client.AppsV1Api(connected).patch_namespaced_deployment_scale(name, NAMESPACE, body)
+
+    def allow(self, account: str, rules: Rules) -> None:
+        self._roles[account] = rules
+
+    def deny(self, account: str, verb: str) -> None:
+        """Take a verb out of all that the account may."""
+        rules = self._roles[account]
+        self._roles[account] = [{**rule, "verbs": [each for each in rule["verbs"] if each != verb]} for rule in rules]
 
     # --- serving ---
 
