@@ -1,4 +1,4 @@
-"""Services of the pools: RabbitMQ with its management API, PostgreSQL, and a process that has everything imported."""
+"""Pools of workers: over the session's services, and forked from a process that has everything imported."""
 
 from __future__ import annotations
 
@@ -9,20 +9,7 @@ import pytest
 
 from tests.chaos.preloaded import Preloaded
 from tests.scaling.site import Site
-from tests.services.postgres import Postgres, running_postgres
-from tests.services.rabbitmq import RabbitMq, running_rabbitmq
-
-
-@pytest.fixture(scope="module")
-def rabbitmq() -> Iterator[RabbitMq]:
-    with running_rabbitmq(management=True) as node:
-        yield node
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
+from tests.services.rabbitmq import RabbitMq
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +19,7 @@ def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
 
 
 @pytest.fixture
-def site(rabbitmq: RabbitMq, postgres: Postgres, preloaded: Preloaded, tmp_path: Path) -> Iterator[Site]:
-    with postgres.new_database() as database, Site(rabbitmq, database, preloaded, tmp_path) as site:
+def site(rabbitmq: RabbitMq, amqp_url: str, postgres_url: str, preloaded: Preloaded, tmp_path: Path) -> Iterator[Site]:
+    management = f"http://127.0.0.1:{rabbitmq.management_port}"
+    with Site(amqp_url, management, postgres_url, preloaded, tmp_path) as site:
         yield site

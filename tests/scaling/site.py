@@ -22,7 +22,6 @@ from tests.chaos.preloaded import ROOT, Child, Preloaded
 from tests.scaling.steps import STEP_TYPES
 from tests.services.kubernetes import Cluster
 from tests.services.processes import Program, wait_until
-from tests.services.rabbitmq import RabbitMq
 
 PATIENCE = 240.0  # seconds, on a machine that is busy with other tests
 
@@ -30,8 +29,10 @@ PATIENCE = 240.0  # seconds, on a machine that is busy with other tests
 class Site:
     """A context manager; its processes end with it."""
 
-    def __init__(self, rabbitmq: RabbitMq, database: str, preloaded: Preloaded, folder: Path) -> None:
-        self._rabbitmq = rabbitmq
+    def __init__(self, broker: str, management: str, database: str, preloaded: Preloaded, folder: Path) -> None:
+        """``broker``, ``management``, ``database``: addresses."""
+        self._broker = broker
+        self._management = management
         self._preloaded = preloaded
         self._ends = ExitStack()
         self.folder = folder
@@ -60,11 +61,11 @@ class Site:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "DATABASE_URL": self.database_url,
-            "RABBITMQ_URL": self._rabbitmq.url(),
+            "RABBITMQ_URL": self._broker,
             "RABBITMQ_ORDER_QUEUE": self.queue,
             "YEETER_HOME": str(self.folder / "home"),
             "YEETER_STEP_TYPES": json.dumps(STEP_TYPES),
-            "YEETER_RABBITMQ_MANAGEMENT_URL": f"http://127.0.0.1:{self._rabbitmq.management_port}",
+            "YEETER_RABBITMQ_MANAGEMENT_URL": self._management,
         }
 
     def start(self, log: str, module: str, *arguments: str, **environment: str) -> Child:
@@ -112,7 +113,7 @@ class Site:
     def _settings(self) -> Settings:
         return Settings(
             database_url=self.database_url,
-            rabbitmq_url=self._rabbitmq.url(),
+            rabbitmq_url=self._broker,
             rabbitmq_order_queue=self.queue,
             home=self.folder / "home",
             step_types=list(STEP_TYPES),
