@@ -21,6 +21,7 @@ from app.api.routes import admin, dead_letters, monitoring, orders, runs, templa
 from app.api.services import Services
 from app.api.summaries import LiveSummaries
 from app.api.tokens import Tokens
+from app.api.worker_views import workers_view
 from app.bootstrap import Bundle
 from app.domain.allowlist import Allowlist
 from app.domain.errors import InvalidInput, Problem
@@ -59,7 +60,7 @@ def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
         LiveSummaries(bundle.database.feed),
         Allowlist(settings.allowed_destinations),
     )
-    sockets = Sockets(bundle.database, access)
+    sockets = Sockets(bundle.database, access, lambda: workers_view(bundle).model_dump(mode="json"))
     rest = _rest(services, sockets)
     known = Authentication(BodyLimits(sockets.application(rest)), access, open_paths(ROUTERS))
     return _gated(known, settings)

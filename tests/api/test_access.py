@@ -136,7 +136,7 @@ def test_sockets_are_counted_before_they_say_who_they_are(tmp_path: Path) -> Non
         raise AssertionError("not a socket")
 
     with in_process(tmp_path) as application:
-        sockets = Sockets(application.bundle.database, Access(None), max_sockets=1)
+        sockets = Sockets(application.bundle.database, Access(None), dict, max_sockets=1)
         assert asyncio.run(ask(sockets)) == [200, 503, 503]
 
 

@@ -26,11 +26,13 @@ class Watcher:
         self.status: list[Message] = []
         self.progress: list[tuple[float, Message]] = []
         self.events: list[Message] = []
+        self.workers: list[Message] = []
         self.cursor: str | None = None
         for event, handler in (
             ("run.status", self.status.append),
             ("run.progress", lambda message: self.progress.append((time.monotonic(), message))),
             ("run.event", self._on_events),
+            ("workers", self.workers.append),
         ):
             self._client.on(event, self._telling(handler), namespace=NAMESPACE)
 
@@ -218,3 +220,19 @@ def test_a_page_of_another_origin_does_not_connect(server: Server) -> None:
 
     with pytest.raises(socketio.exceptions.ConnectionError):
         asyncio.run(connect())
+
+
+def test_worker_pools_are_told_to_who_is_new_and_when_something_changed(server: Server) -> None:
+    async def look_on() -> list[Message]:
+        watcher = Watcher(server.url)
+        await watcher.connect()
+        await watcher.until(lambda: len(watcher.workers) == 1)
+        pin = server.http.post("/api/admin/workers/scale", json={"replicas": 3}).json()["pin"]
+        await watcher.until(lambda: len(watcher.workers) == 2)
+        server.http.post("/api/admin/workers/scale", json={"replicas": None})
+        await watcher.disconnect()
+        assert watcher.workers[1]["pools"][0]["pin"] == pin
+        return watcher.workers
+
+    first, _ = asyncio.run(look_on())
+    assert [pool["name"] for pool in first["pools"]] == ["default"]

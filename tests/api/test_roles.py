@@ -195,7 +195,7 @@ def test_without_tokens_everybody_is_the_administrator(tmp_path: Path) -> None:
 @pytest.fixture
 def sockets(server: Any) -> Sockets:
     application, _ = server
-    return Sockets(application.bundle.database, Access(Tokens(application.bundle.settings.tokens_file)))
+    return Sockets(application.bundle.database, Access(Tokens(application.bundle.settings.tokens_file)), dict)
 
 
 def handlers(sockets: Sockets) -> dict[str, Any]:

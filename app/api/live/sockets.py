@@ -5,6 +5,8 @@
     server -> client   run.status   {run_id, run_key, state, verdict, reason}
                        run.progress counts, at most 5 a second a run
                        run.event    {run_id, events, cursor}     only where asked for (``events: true``)
+                       workers      {pools, workers}             when connecting, and when something changed: each
+                                                                 pool with the autoscaler's last decision
 
 Whoever connects shows a token in the handshake (``auth: {token}``) where the server asks for one; without a good one
 the connection is refused, with a problem document as the error's data.
@@ -27,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.access import SOCKETS_PATH, Access, NotKnown, refusal
 from app.api.live.hub import Hub
+from app.api.live.workers import WorkersFeed
 from app.api.problems import problem_document, problem_of_error, problem_response
 from app.api.roles import Role
 from app.domain.errors import Conflict, InvalidInput, YeeterError
@@ -87,11 +90,17 @@ class Sockets:
     """The Socket.IO server of one application."""
 
     def __init__(
-        self, database: Database, access: Access, max_sockets: int = MAX_SOCKETS, token_look: float = TOKEN_LOOK
+        self,
+        database: Database,
+        access: Access,
+        read_workers: Callable[[], dict[str, Any]],
+        max_sockets: int = MAX_SOCKETS,
+        token_look: float = TOKEN_LOOK,
     ) -> None:
         # The gate has judged every origin already; what this library allows by itself can be talked into by headers.
         self.server = socketio.AsyncServer(async_mode="asgi", max_http_buffer_size=MAX_MESSAGE, cors_allowed_origins=[])
         self._hub = Hub(database, Outbound(self.server))
+        self._workers = WorkersFeed(read_workers, self._tell_of_workers)
         self._access = access
         self._max_sockets = max_sockets
         self._token_look = token_look
@@ -105,6 +114,7 @@ class Sockets:
     def close(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
+        self._workers.close()
         self._hub.close()
 
     def offer(self, event: str, role: Role, handle: Callable[[str, Any], Coroutine[Any, Any, Answer]]) -> None:
@@ -140,6 +150,10 @@ class Sockets:
         self._tokens[sid] = token
         if self._looking is None:
             self._looking = asyncio.create_task(self._close_those_not_known())
+        self._workers.welcome()
+
+    async def _tell_of_workers(self, document: dict[str, Any]) -> None:
+        await self.server.emit("workers", document, namespace=NAMESPACE)
 
     async def _close_those_not_known(self) -> None:
         while True:
