@@ -44,11 +44,11 @@ from app.ports import (
     Toolbox,
     WorkerPools,
 )
-from app.runs.execute import JobRunner
-from app.runs.isolation import Isolation, StartChild
 from app.runs.parts import Parts
-from app.runs.scaling import Autoscaler, PoolKeeper, ScalingParts
-from app.runs.work import RunStates, Worker, WorkerOptions
+from app.runs.tending.scaling import Autoscaler, PoolKeeper, ScalingParts
+from app.runs.working.execute import JobRunner
+from app.runs.working.isolation import Isolation, StartChild
+from app.runs.working.work import RunStates, Worker, WorkerOptions
 from app.settings import Settings
 from app.steps.registry import StepRegistry
 from app.util.addresses import Found, Resolve, resolve

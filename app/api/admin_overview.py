@@ -15,8 +15,8 @@ from app.bootstrap import Bundle
 from app.domain.errors import Conflict, Unavailable
 from app.domain.work import DestinationState
 from app.ports import RunQueries
-from app.runs.overview import known_queues, parked_jobs
-from app.runs.purge import Fate, purge, release
+from app.runs.reading.overview import known_queues, parked_jobs
+from app.runs.tending.purge import Fate, purge, release
 
 EMBEDDED = "in the memory of each run's own process, which nobody else can look into"
 

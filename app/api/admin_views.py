@@ -10,7 +10,7 @@ from pydantic import Field
 from app.api.views import View
 from app.domain.run import RunState
 from app.domain.work import DeadLetterKind, DeadLetterState, DestinationRow, DestinationState, RetryCause
-from app.runs.dead_letters import Discard, Retry
+from app.runs.tending.dead_letters import Discard, Retry
 
 Outcome = Literal["succeeded", "failed", "cancelled", "retried", "parked", "reopened"]
 

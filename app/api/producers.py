@@ -23,8 +23,8 @@ from app.domain.errors import Conflict, NotFound, Unavailable
 from app.domain.event import RUN_NOTE
 from app.domain.run import Run, RunState
 from app.ports import Database, EventFeed
-from app.runs.exits import ProducerExit
-from app.runs.give_up import give_up
+from app.runs.producing.exits import ProducerExit
+from app.runs.producing.give_up import give_up
 from app.settings import Settings
 
 log = structlog.get_logger()

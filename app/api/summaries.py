@@ -10,7 +10,7 @@ from typing import Any
 
 from app.domain.run import Run
 from app.ports import EventFeed
-from app.runs.summary import SummaryFold
+from app.runs.reading.summary import SummaryFold
 
 PAGE = 2000
 KEPT = 16  # folds; the ones not asked for the longest are dropped, and made again when they are

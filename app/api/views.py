@@ -11,7 +11,7 @@ from app.domain.event import RecordedEvent
 from app.domain.run import OrderState, Run, RunState, StepState, Verdict
 from app.domain.template import Template
 from app.domain.work import FindingKind, TemplateRow
-from app.runs.progress import ProgressFold
+from app.runs.reading.progress import ProgressFold
 
 Item = TypeVar("Item")
 

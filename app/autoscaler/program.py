@@ -11,7 +11,7 @@ import structlog
 from app.autoscaler.metrics import Metrics
 from app.bootstrap import bootstrap
 from app.domain.errors import InvalidInput, Problem
-from app.runs.scaling import Autoscaler
+from app.runs.tending.scaling import Autoscaler
 from app.settings import Settings
 from app.util.status_server import Answer, serve_status
 

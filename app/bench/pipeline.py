@@ -18,7 +18,7 @@ from app.bootstrap import Bundle
 from app.domain.errors import InvalidInput, Problem, YeeterError
 from app.domain.event import JOB_QUEUED, RUN_STATE, RecordedEvent
 from app.domain.run import Run, RunState
-from app.runs.follow import FeedFollower
+from app.runs.reading.follow import FeedFollower
 from app.runs.start import RunRequest, start_run, template_of
 
 POLL = 0.1

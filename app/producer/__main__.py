@@ -15,8 +15,8 @@ import structlog
 from app.bootstrap import bootstrap
 from app.domain.errors import Conflict, Unavailable, YeeterError
 from app.producer.session import run_session
-from app.runs.exits import ProducerExit
-from app.runs.lease import HandedOver
+from app.runs.producing.exits import ProducerExit
+from app.runs.producing.lease import HandedOver
 from app.settings import load_settings
 from app.util.logs import configure_logs
 

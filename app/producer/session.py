@@ -12,11 +12,11 @@ from app.domain.job import INLINE_QUEUE
 from app.domain.run import Run
 from app.domain.template import Destinations, Template, step_queue
 from app.producer.receivers import BuiltInReceiver
-from app.runs.lease import Lease
-from app.runs.preflight import require_destinations
-from app.runs.produce import Producer
+from app.runs.producing.lease import Lease
+from app.runs.producing.preflight import require_destinations
+from app.runs.producing.produce import Producer
 from app.runs.start import template_of
-from app.runs.work import Worker
+from app.runs.working.work import Worker
 
 LOCAL_CONCURRENCY = 4
 

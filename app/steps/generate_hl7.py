@@ -1,4 +1,4 @@
-"""GENERATE_HL7: build the ORM^O01, send it, check its ACK. The producer does it for every order (``app.runs.emit``)."""
+"""GENERATE_HL7: build the ORM^O01, send it, check its ACK; done by the producer (``app.runs.producing.emit``)."""
 
 from __future__ import annotations
 

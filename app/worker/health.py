@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from app.runs.work import Worker
+from app.runs.working.work import Worker
 from app.util.status_server import Answer
 
 

@@ -1,4 +1,4 @@
-"""Runs the jobs that its parent, a worker, does not trust (``app.runs.isolation``).
+"""Runs the jobs that its parent, a worker, does not trust (``app.runs.working.isolation``).
 
 A worker program forks it; workers in other programs start ``python -m app.worker.isolated``.
 
@@ -15,7 +15,7 @@ import threading
 from typing import IO
 
 from app.bootstrap import bootstrap
-from app.runs.isolation import ANSWERS, READY, REQUESTS
+from app.runs.working.isolation import ANSWERS, READY, REQUESTS
 from app.settings import Settings, load_settings
 from app.util.logs import configure_logs
 

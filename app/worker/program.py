@@ -14,7 +14,7 @@ import structlog
 from app.bootstrap import bootstrap
 from app.domain.errors import InvalidInput, Problem, Unavailable
 from app.domain.template import DEFAULT_QUEUE
-from app.runs.work import Worker
+from app.runs.working.work import Worker
 from app.settings import Settings
 from app.util.answering_process import AnsweringProcess
 from app.util.fork_server import ForkServer

@@ -16,7 +16,7 @@ from app.api.producers import MAX_DEATHS, Deaths, Pace, Producers, _count
 from app.domain.event import RUN_NOTE, STEP_SUCCEEDED, Event
 from app.domain.run import Run, RunState
 from app.domain.template import StepTypes
-from app.runs.exits import ProducerExit
+from app.runs.producing.exits import ProducerExit
 from app.runs.start import RunRequest, start_run
 from app.settings import load_settings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.runs.exits import ProducerExit
+from app.runs.producing.exits import ProducerExit
 from tests.chaos.department import Department
 from tests.chaos.preloaded import Child, Preloaded
 from tests.chaos.rows import RunRows

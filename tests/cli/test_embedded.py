@@ -16,7 +16,7 @@ from app.cli import embedded
 from app.cli.embedded import Session, wait_until_free
 from app.cli.worker_processes import WorkerProcesses
 from app.domain.run import RunState
-from app.runs.lease import Lease
+from app.runs.producing.lease import Lease
 from app.runs.start import RunRequest, start_run
 from app.settings import Settings
 

@@ -20,7 +20,7 @@ from app.bootstrap import bootstrap
 from app.domain.destination import DicomDestination, Hl7Destination
 from app.domain.errors import StepError, YeeterError
 from app.ports import ArchiveQuery, OrderLedger, OrderSender, StudySender
-from app.runs.preflight import check_hl7
+from app.runs.producing.preflight import check_hl7
 from app.settings import load_settings
 from app.util.addresses import Found, Resolve
 from tests.contract.instances import instance

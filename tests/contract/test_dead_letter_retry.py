@@ -8,10 +8,10 @@ from app.domain.errors import NotFound
 from app.domain.run import OrderState, RunState
 from app.domain.template import Step, Template
 from app.domain.work import REOPENED, DeadLetterFilter, DeadLetterSelection, Death, NewDeadLetter
-from app.runs.conclude import end_run
-from app.runs.dead_letters import Discard, Retry, discard, retry
-from app.runs.reconcile import Reconciliation
-from app.runs.summary import SummaryFold
+from app.runs.producing.conclude import end_run
+from app.runs.producing.reconcile import Reconciliation
+from app.runs.reading.summary import SummaryFold
+from app.runs.tending.dead_letters import Discard, Retry, discard, retry
 from tests.contract.database_fixtures import Play
 
 WAY = (RunState.RUNNING, RunState.WAITING_ON_WORKERS, RunState.RECONCILING)

@@ -211,7 +211,7 @@ _WORKERS = (
     Mutant(
         name="early-acknowledgement",
         promise="a message is acknowledged after its job's outcome is committed, never before",
-        file="app/runs/finisher.py",
+        file="app/runs/working/finisher.py",
         old="        while True:\n            try:\n                with self._database.transaction() as work:\n",
         new=(
             "        self._inbox.acknowledge([done.claimed.delivery for done in group])\n"
@@ -222,7 +222,7 @@ _WORKERS = (
     Mutant(
         name="fault-costs-an-attempt",
         promise="a fault of transport is no verdict and costs no attempt",
-        file="app/runs/consequences.py",
+        file="app/runs/working/consequences.py",
         old="            return _after_fault(text, policy, waited_seconds)",
         new="            return _after_verdict(text, policy, attempts + 1)",
         tests=("tests/unit/test_consequences.py::test_what_follows",),
@@ -254,7 +254,7 @@ _WORKERS = (
     Mutant(
         name="overtaken-producer-writes",
         promise="each write of a producer proves that it still holds the run",
-        file="app/runs/lease.py",
+        file="app/runs/producing/lease.py",
         old="self.state = work.leases.hold(self.run_id, self._fence)",
         new="self.state = work.runs.get(self.run_id).state",
         tests=("tests/runs/test_takeover.py::test_a_frozen_producer_writes_nothing_after_it_was_overtaken",),

@@ -16,11 +16,11 @@ from app.adapters.database import SqlDatabase
 from app.domain.event import RecordedEvent
 from app.domain.run import Run
 from app.domain.template import StepTypes
-from app.runs.isolation import Isolation
 from app.runs.parts import Parts, Rhythm
-from app.runs.produce import Producer
+from app.runs.producing.produce import Producer
 from app.runs.start import RunRequest, start_run, template_of
-from app.runs.work import Worker, WorkerOptions
+from app.runs.working.isolation import Isolation
+from app.runs.working.work import Worker, WorkerOptions
 from app.util.answering_process import AnsweringProcess
 from tests.runs.fakes import (
     FakeArchive,

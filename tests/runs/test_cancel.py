@@ -10,7 +10,7 @@ from app.domain.errors import Conflict, TemporaryError
 from app.domain.run import OrderState, Run, RunState
 from app.ports import OrderOutcome, OutboundOrder, StepContext, StepResult
 from app.runs.control import request_cancel
-from app.runs.work import STATE_AGE
+from app.runs.working.work import STATE_AGE
 from tests.runs.conftest import QUEUE, World
 from tests.runs.fakes import ACCEPTED, generated
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.run import OrderState, RunState
 from app.domain.work import DeadLetterFilter
-from app.runs.produce import Producer
+from app.runs.producing.produce import Producer
 from app.runs.start import template_of
 from tests.runs.broken import Broken, broken_database
 from tests.runs.conftest import World

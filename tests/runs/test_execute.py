@@ -14,7 +14,7 @@ from app.domain.retry import RetryPolicy
 from app.domain.run import OrderState, StepState
 from app.domain.work import Claim, DestinationReport, JobFinish
 from app.ports import StepContext, StepResult
-from app.runs.execute import JobRunner, destination_of
+from app.runs.working.execute import JobRunner, destination_of
 from tests.runs.fakes import FakeStep, FakeSteps, generated, stored
 from tests.unit.sample_orders import orders
 

@@ -12,7 +12,7 @@ from app.domain.event import TERMINAL_ORDER_KINDS
 from app.domain.run import RunState, Verdict
 from app.domain.work import ClaimRequest, JobFinish
 from app.ports import OrderOutcome, OutboundOrder
-from app.runs.give_up import give_up
+from app.runs.producing.give_up import give_up
 from tests.runs.conftest import QUEUE, World
 from tests.runs.fakes import ACCEPTED, FakeOrderSender
 from tests.runs.faults import MortalDatabase, Producing

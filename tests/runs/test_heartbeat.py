@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.ports import WorkerRow
-from app.runs.heartbeat import Heartbeat, cpu_limit
+from app.runs.working.heartbeat import Heartbeat, cpu_limit
 from tests.runs.conftest import World
 from tests.services.processes import wait_until
 

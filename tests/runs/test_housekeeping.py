@@ -16,8 +16,8 @@ from app.domain.run import OrderState, Run, RunState
 from app.domain.work import ClaimRequest, DestinationState
 from app.ports import Message, StepContext, StepResult, UnitOfWork
 from app.runs.jobs import JobBuilder
-from app.runs.lease import Lease
-from app.runs.notes import Notes
+from app.runs.producing.lease import Lease
+from app.runs.producing.notes import Notes
 from app.runs.start import template_of
 from tests.runs.conftest import QUEUE, STEPS, World
 from tests.runs.fakes import FakeStep

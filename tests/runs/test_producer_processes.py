@@ -19,7 +19,7 @@ import pytest
 from app.adapters.database import SqlDatabase
 from app.domain.event import TERMINAL_ORDER_KINDS
 from app.domain.run import OrderState, Run, RunState
-from app.runs.exits import ProducerExit
+from app.runs.producing.exits import ProducerExit
 from app.runs.start import RunRequest, start_run
 from tests.runs.conftest import STEPS, TYPES
 from tests.runs.test_cancel import adds_up

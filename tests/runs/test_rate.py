@@ -16,7 +16,7 @@ from app.domain.errors import Unavailable
 from app.domain.run import RunState
 from app.ports import StepContext, StepResult
 from app.runs.control import request_cancel
-from app.runs.rate import RateGate
+from app.runs.working.rate import RateGate
 from tests.runs.broken import broken_database
 from tests.runs.conftest import QUEUE, World
 from tests.runs.fakes import stored

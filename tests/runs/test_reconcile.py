@@ -13,7 +13,7 @@ from app.domain.run import OrderState, Run
 from app.domain.study import ArchivedStudy, ReceivedOrder
 from app.domain.work import OrderRow
 from app.ports import StepContext, StepResult
-from app.runs.reconcile import Reconciliation, Witnesses, reconcile
+from app.runs.producing.reconcile import Reconciliation, Witnesses, reconcile
 from tests.runs.conftest import World
 from tests.runs.fakes import FakeArchive, FakeLedger, stored
 from tests.runs.test_run_to_end import archived

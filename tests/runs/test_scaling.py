@@ -12,7 +12,7 @@ from app.adapters.database import SqlDatabase
 from app.domain.errors import Conflict, NotFound, Unavailable
 from app.domain.scaling import PoolPolicy, PoolSize, ScalingDecision, ScalingKind
 from app.ports import QueueLoad, ScalingRecord, SeenPool, WorkerBeat
-from app.runs.scaling import BY_HAND, Autoscaler, PoolKeeper, ScalingParts
+from app.runs.tending.scaling import BY_HAND, Autoscaler, PoolKeeper, ScalingParts
 
 POLICY = PoolPolicy(name="default", max=10, jobs_per_second=1.0, target_seconds=10.0, scale_in_after=0.0)
 

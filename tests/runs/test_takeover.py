@@ -15,7 +15,7 @@ from app.domain.event import TERMINAL_ORDER_KINDS
 from app.domain.run import OrderState, Run, RunState
 from app.ports import OrderOutcome, OutboundOrder
 from app.runs.control import request_cancel, request_pause, request_resume
-from app.runs.lease import HandedOver, LeaseLost
+from app.runs.producing.lease import HandedOver, LeaseLost
 from tests.runs.conftest import QUEUE, STEPS, World
 from tests.runs.fakes import ACCEPTED, FakeOrderSender
 from tests.runs.faults import FreezingDatabase, Killed, MortalDatabase, Producing, take_over

@@ -9,7 +9,7 @@ from app.domain.retry import MAX_LOST_STARTS
 from app.domain.run import Run, RunState
 from app.domain.work import Claim, ClaimRequest
 from app.ports import DEAD_QUEUE, Message
-from app.runs.dead_queue import MAX_BODY
+from app.runs.working.dead_queue import MAX_BODY
 from tests.runs.conftest import QUEUE, World
 from tests.runs.faults import Producing
 from tests.runs.test_worker_retries import letters

@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.retry import RetryPolicy
 from app.domain.work import Death, DestinationReport
-from app.runs.consequences import MAX_TEXT, MAX_TRACEBACK, Again, after_crash, defect, report_on, what_follows
+from app.runs.working.consequences import MAX_TEXT, MAX_TRACEBACK, Again, after_crash, defect, report_on, what_follows
 
 POLICY = RetryPolicy(max_attempts=4, first_delay=3.0, factor=3.0, cap=100.0, patience=60.0)
 

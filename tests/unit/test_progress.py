@@ -8,7 +8,7 @@ import pytest
 
 from app.domain import event as kinds
 from app.domain.event import Event
-from app.runs.progress import ProgressFold
+from app.runs.reading.progress import ProgressFold
 
 
 def event(kind: str, number: int | None, **data: Any) -> Event:

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain import event as kinds
 from app.domain.event import Event, RecordedEvent
-from app.runs.summary import SummaryFold
+from app.runs.reading.summary import SummaryFold
 
 BEGIN = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001 - any moment
 

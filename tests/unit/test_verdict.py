@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.domain.run import Verdict
-from app.runs.summary import judge
+from app.runs.reading.summary import judge
 
 WHOLE = {
     "orders": {"completed": 10, "failed": 0, "cancelled": 0},

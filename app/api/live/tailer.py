@@ -21,7 +21,7 @@ from app.api.views import progress_message, status_message
 from app.domain.errors import NotFound, Unavailable
 from app.domain.event import RUN_STATE, RecordedEvent
 from app.domain.run import Run, RunState
-from app.runs.progress import ProgressFold
+from app.runs.reading.progress import ProgressFold
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from app.api.problems import responses
 from app.api.routes.runs import Body
 from app.api.services import Api
 from app.api.views import PageView
-from app.runs.purge import Fate
+from app.runs.tending.purge import Fate
 
 router = APIRouter(tags=["admin"], route_class=JsonRoute)
 

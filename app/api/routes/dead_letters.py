@@ -28,7 +28,7 @@ from app.api.services import Api, Services
 from app.api.views import PageView
 from app.domain.errors import Conflict
 from app.domain.work import MAX_SELECTED, DeadLetterFilter, DeadLetterKind, DeadLetterSelection, DeadLetterState
-from app.runs.dead_letters import Discard, Retry, discard, retry
+from app.runs.tending.dead_letters import Discard, Retry, discard, retry
 
 router = APIRouter(prefix="/api/admin/dead-letters", tags=["dead letters"], route_class=JsonRoute)
 

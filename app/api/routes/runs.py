@@ -18,9 +18,9 @@ from app.api.views import EventView, FindingView, LocalTime, PageView, RunDetail
 from app.domain.identity import MAX_ORDERS
 from app.domain.run import Run, RunState
 from app.runs.control import request_cancel, request_pause, request_resume
-from app.runs.preflight import require_destinations
-from app.runs.remove import remove_run
+from app.runs.producing.preflight import require_destinations
 from app.runs.start import MAX_SEED, RunRequest, prepare_run, template_of
+from app.runs.tending.remove import remove_run
 from app.util.addresses import look_up
 
 router = APIRouter(prefix="/api/simulator/runs", tags=["runs"], route_class=JsonRoute)

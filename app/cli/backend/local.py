@@ -27,11 +27,11 @@ from app.cli.backend.paging import collect
 from app.domain.run import OrderState, Run, RunState
 from app.domain.work import DeadLetterFilter, DeadLetterSelection
 from app.runs.control import request_cancel, request_pause, request_resume
-from app.runs.dead_letters import discard, retry
-from app.runs.give_up import give_up
-from app.runs.purge import Fate
-from app.runs.remove import remove_run
+from app.runs.producing.give_up import give_up
 from app.runs.templates import read_template
+from app.runs.tending.dead_letters import discard, retry
+from app.runs.tending.purge import Fate
+from app.runs.tending.remove import remove_run
 
 
 def ready_database(bundle: Bundle) -> None:

@@ -117,7 +117,7 @@ def _queues(bundle: Bundle) -> str:
     """Whether jobs wait that nobody takes, or without a message."""
     from app.api.admin_overview import list_queues
     from app.domain.errors import Unavailable
-    from app.runs.overview import parked_jobs
+    from app.runs.reading.overview import parked_jobs
 
     stuck = [queue for queue in list_queues(bundle) if queue.ready and not queue.consumers]
     if stuck:
@@ -168,7 +168,7 @@ def _study_store(bundle: Bundle) -> str:
 
 def _receiver(bundle: Bundle, destination: Hl7Destination) -> str:
     from app.domain.errors import Unavailable
-    from app.runs.preflight import check_hl7
+    from app.runs.producing.preflight import check_hl7
 
     problems = check_hl7(destination, bundle.resolve)
     if problems:

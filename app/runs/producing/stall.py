@@ -9,14 +9,14 @@ from app.domain.errors import Unavailable
 from app.domain.run import OrderState, RunState
 from app.domain.work import PAUSE, PURGED, REOPENED, ParkedCount
 from app.ports import UnitOfWork
-from app.runs.lease import Lease
-from app.runs.notes import Notes
-from app.runs.parking import destination_name
 from app.runs.parts import Parts
-from app.runs.progress import ProgressFold
-from app.runs.relay import Relay
-from app.runs.summary import SummaryFold
-from app.runs.sweep import broker_of
+from app.runs.producing.lease import Lease
+from app.runs.producing.notes import Notes
+from app.runs.producing.parking import destination_name
+from app.runs.producing.relay import Relay
+from app.runs.producing.sweep import broker_of
+from app.runs.reading.progress import ProgressFold
+from app.runs.reading.summary import SummaryFold
 
 _TOPIC = "stall"
 _WAITING_FOR = {PAUSE: "the end of a pause", REOPENED: "their producer"}

@@ -15,8 +15,8 @@ from app.domain.job import INLINE_QUEUE
 from app.domain.run import RunState
 from app.ports import Broker, UnitOfWork
 from app.runs.jobs import JobBuilder
-from app.runs.lease import Lease
 from app.runs.parts import Parts, Rhythm
+from app.runs.producing.lease import Lease
 
 log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ from app.domain.run import RunState
 from app.domain.work import PAUSE, PURGED, REOPENED, DestinationRow, DestinationState
 from app.ports import UnitOfWork
 from app.runs.jobs import JobBuilder
-from app.runs.lease import Lease
-from app.runs.notes import Notes
+from app.runs.producing.lease import Lease
+from app.runs.producing.notes import Notes
 
 _GOING_ON = (RunState.RUNNING, RunState.WAITING_ON_WORKERS)
 GROUP = 200  # jobs that are given back in one transaction

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from app.domain.run import OrderState, Run
 from app.ports import Database, UnitOfWork
-from app.runs.conclude import fail_run
-from app.runs.follow import FeedFollower
-from app.runs.lease import Lease
-from app.runs.outcomes import end_in_doubt
-from app.runs.reconcile import Reconciliation
-from app.runs.summary import SummaryFold
+from app.runs.producing.conclude import fail_run
+from app.runs.producing.lease import Lease
+from app.runs.producing.outcomes import end_in_doubt
+from app.runs.producing.reconcile import Reconciliation
+from app.runs.reading.follow import FeedFollower
+from app.runs.reading.summary import SummaryFold
 
 
 def give_up(database: Database, run_id: str, reason: str, lease_seconds: float) -> Run:

@@ -11,9 +11,9 @@ from app.domain.run import Run, RunState
 from app.domain.template import Template, step_queue
 from app.ports import UnitOfWork
 from app.runs.jobs import JobBuilder
-from app.runs.lease import Lease
-from app.runs.outcomes import end_in_doubt
 from app.runs.parts import Parts
+from app.runs.producing.lease import Lease
+from app.runs.producing.outcomes import end_in_doubt
 
 log = structlog.get_logger()
 

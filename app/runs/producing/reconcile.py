@@ -13,7 +13,7 @@ from app.domain.errors import NotAnswerable, Unavailable
 from app.domain.run import Run
 from app.domain.work import Finding
 from app.ports import ArchiveQuery, OrderLedger, RunQueries
-from app.runs.compare import RunOrders, compare_messages, compare_studies
+from app.runs.reading.compare import RunOrders, compare_messages, compare_studies
 
 _PAUSE = 1.0  # seconds between two questions to an archive that indexes late
 

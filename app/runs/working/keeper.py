@@ -14,7 +14,7 @@ import structlog
 
 from app.domain.errors import Unavailable
 from app.ports import Database
-from app.runs.desk import Claimed, Desk
+from app.runs.working.desk import Claimed, Desk
 
 log = structlog.get_logger()
 

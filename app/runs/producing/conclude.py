@@ -6,8 +6,8 @@ from app.domain.run import OrderState, Run, RunState
 from app.domain.template import Template
 from app.ports import UnitOfWork
 from app.runs.control import CANCELLED_ON_REQUEST
-from app.runs.reconcile import Reconciliation
-from app.runs.summary import SummaryFold, judge
+from app.runs.producing.reconcile import Reconciliation
+from app.runs.reading.summary import SummaryFold, judge
 
 
 def end_run(

@@ -18,8 +18,8 @@ from app.domain.order import Order
 from app.domain.run import StepState
 from app.domain.work import Claim, Death, DestinationReport, JobFinish, StepOutcome
 from app.ports import Step, StepContext, StepResult, StepSource
-from app.runs.consequences import report_on, text_of, what_follows
-from app.runs.endings import Endings, Failure, Progress, head_position
+from app.runs.working.consequences import report_on, text_of, what_follows
+from app.runs.working.endings import Endings, Failure, Progress, head_position
 
 log = structlog.get_logger()
 

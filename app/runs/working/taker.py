@@ -2,7 +2,7 @@
 
 A claim counts as a start, even if the worker ends before a hand gets to the job. So a job that was delivered before,
 whose last worker may have ended because of it or just beside it, is claimed only when a hand is free for it: then
-nothing but being run can make it suspicious (``app.runs.isolation``).
+nothing but being run can make it suspicious (``app.runs.working.isolation``).
 
 What is not granted is acknowledged: the job is done, somebody else's, or its row will have it published again. A
 message that is no job becomes a dead letter.
@@ -20,10 +20,10 @@ from app.domain.errors import Unavailable
 from app.domain.job import Job, decode_job
 from app.domain.work import Claim, ClaimRequest, NewDeadLetter
 from app.ports import Database, Delivery, StepSource
-from app.runs.dead_queue import not_a_job
-from app.runs.desk import Claimed, Desk
-from app.runs.execute import destination_of
-from app.runs.inbox import RETRY, Inbox
+from app.runs.working.dead_queue import not_a_job
+from app.runs.working.desk import Claimed, Desk
+from app.runs.working.execute import destination_of
+from app.runs.working.inbox import RETRY, Inbox
 
 log = structlog.get_logger()
 

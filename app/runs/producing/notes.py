@@ -9,7 +9,7 @@ import structlog
 
 from app.domain.errors import Unavailable
 from app.domain.event import RUN_NOTE, Event
-from app.runs.lease import Lease
+from app.runs.producing.lease import Lease
 
 log = structlog.get_logger()
 

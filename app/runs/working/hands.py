@@ -15,8 +15,8 @@ from typing import Protocol
 import structlog
 
 from app.domain.work import JobFinish
-from app.runs.desk import Claimed, Desk
-from app.runs.endings import Endings
+from app.runs.working.desk import Claimed, Desk
+from app.runs.working.endings import Endings
 from app.util.threads import WatchedThread
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ from app.domain.template import step_queue
 from app.domain.work import PURGED, Death, JobFinish, StepOutcome, Withdrawn
 from app.ports import DEAD_QUEUE, Broker, Database, UnitOfWork
 from app.runs.jobs import JobBuilder
-from app.runs.overview import active_runs, known_queues
+from app.runs.reading.overview import active_runs, known_queues
 from app.runs.start import template_of
 
 GROUP = 500

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence, Set
 
 from app.domain.destination import Hl7Destination
 from app.ports import OrderOutcome
-from app.runs.lease import Lease
-from app.runs.notes import Notes
+from app.runs.producing.lease import Lease
+from app.runs.producing.notes import Notes
 
 _TOPIC = "receiver"
 

@@ -19,8 +19,8 @@ from app.domain.job import INLINE_QUEUE
 from app.domain.run import RunState
 from app.domain.work import OutboxMessage
 from app.ports import Broker, Message, UnitOfWork
-from app.runs.lease import Lease, LeaseLost
-from app.runs.notes import Notes
+from app.runs.producing.lease import Lease, LeaseLost
+from app.runs.producing.notes import Notes
 from app.util.threads import WatchedThread
 
 log = structlog.get_logger()

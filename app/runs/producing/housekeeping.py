@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from app.domain.errors import Unavailable
-from app.runs.lease import Lease, LeaseLost
-from app.runs.notes import Notes
+from app.runs.producing.lease import Lease, LeaseLost
+from app.runs.producing.notes import Notes
 from app.util.threads import WatchedThread
 
 log = structlog.get_logger()

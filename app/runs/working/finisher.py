@@ -11,9 +11,9 @@ import structlog
 from app.domain.errors import Unavailable
 from app.domain.work import JobFinish
 from app.ports import Database, StudyStore
-from app.runs.desk import Desk, Done
-from app.runs.endings import Endings
-from app.runs.inbox import RETRY, Inbox
+from app.runs.working.desk import Desk, Done
+from app.runs.working.endings import Endings
+from app.runs.working.inbox import RETRY, Inbox
 
 log = structlog.get_logger()
 

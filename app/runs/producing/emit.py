@@ -22,9 +22,9 @@ from app.domain.template import Template
 from app.hl7.orm import OrmRenderer
 from app.ports import OrderOutcome, OrderSender, OutboundOrder, UnitOfWork
 from app.runs.jobs import JobBuilder
-from app.runs.lease import Lease
-from app.runs.outcomes import TAKEN_OVER, EmissionRecord, Tally, given_up, intent, write_records
-from app.runs.receiver import ReceiverWatch
+from app.runs.producing.lease import Lease
+from app.runs.producing.outcomes import TAKEN_OVER, EmissionRecord, Tally, given_up, intent, write_records
+from app.runs.producing.receiver import ReceiverWatch
 
 INTENT_GROUP = 100
 OUTCOME_GROUP = 200

@@ -5,7 +5,7 @@
        any of these ── cancel asked for ── CANCELLING ── every order ended, stored ones reconciled ── CANCELLED
 
 Everything it needs to go on is in the rows, so it makes no difference which producer does. How each phase works is in
-:mod:`app.runs.phases`; the lease, which also sees that somebody asked for something, in :mod:`app.runs.lease`.
+``phases``; the lease, which also sees that somebody asked for something, in ``lease``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 
 from app.domain.run import Run
 from app.domain.template import Template
-from app.runs.follow import FeedFollower
-from app.runs.lease import Lease
 from app.runs.parts import Parts
-from app.runs.phases import Folds, Phases
-from app.runs.progress import ProgressFold
+from app.runs.producing.lease import Lease
+from app.runs.producing.phases import Folds, Phases
+from app.runs.reading.follow import FeedFollower
+from app.runs.reading.progress import ProgressFold
 
 
 def _heard_by_nobody(text: str) -> None:

@@ -24,9 +24,9 @@ from app.domain.errors import TransportFault
 from app.domain.job import Job
 from app.domain.retry import LOST_STARTS_TO_ISOLATE, MAX_LOST_STARTS
 from app.domain.work import Claim, Death, JobFinish
-from app.runs.consequences import Again, after_crash, text_of, what_follows
-from app.runs.endings import Endings, Failure, Progress, head_position
-from app.runs.execute import RATED, DidNotEnd, JobRunner
+from app.runs.working.consequences import Again, after_crash, text_of, what_follows
+from app.runs.working.endings import Endings, Failure, Progress, head_position
+from app.runs.working.execute import RATED, DidNotEnd, JobRunner
 from app.util.answering_process import AnsweringProcess, ProcessEnded, ProcessTooSlow
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""The phases of a run, one after the other; see :mod:`app.runs.produce` for the way through its states."""
+"""The phases of a run, one after the other; see :mod:`app.runs.producing.produce` for the way through its states."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from app.domain.template import Template, step_queue
 from app.hl7.acknowledgement import parse_ack
 from app.hl7.ledger_query import RECEIVER
 from app.ports import UnitOfWork
-from app.runs.conclude import end_run, fail_run
 from app.runs.control import has_emitted
-from app.runs.emit import Emitter, Gate
-from app.runs.follow import FeedFollower
-from app.runs.housekeeping import Housekeeper
 from app.runs.jobs import JobBuilder
-from app.runs.lease import Lease
-from app.runs.notes import Notes
-from app.runs.parking import Parking
 from app.runs.parts import Parts
 from app.runs.patience import patiently
-from app.runs.preflight import check_destinations, check_room
-from app.runs.progress import ProgressFold
-from app.runs.receiver import ReceiverWatch
-from app.runs.reconcile import Reconciliation, Witnesses, reconcile
-from app.runs.relay import Relay, as_written
-from app.runs.stall import Stall
-from app.runs.summary import SummaryFold
-from app.runs.sweep import Sweeper
-from app.runs.takeover import take_over
-from app.runs.time_limit import TimeLimit
+from app.runs.producing.conclude import end_run, fail_run
+from app.runs.producing.emit import Emitter, Gate
+from app.runs.producing.housekeeping import Housekeeper
+from app.runs.producing.lease import Lease
+from app.runs.producing.notes import Notes
+from app.runs.producing.parking import Parking
+from app.runs.producing.preflight import check_destinations, check_room
+from app.runs.producing.receiver import ReceiverWatch
+from app.runs.producing.reconcile import Reconciliation, Witnesses, reconcile
+from app.runs.producing.relay import Relay, as_written
+from app.runs.producing.stall import Stall
+from app.runs.producing.sweep import Sweeper
+from app.runs.producing.takeover import take_over
+from app.runs.producing.time_limit import TimeLimit
+from app.runs.reading.follow import FeedFollower
+from app.runs.reading.progress import ProgressFold
+from app.runs.reading.summary import SummaryFold
 
 POLL = 0.1
 

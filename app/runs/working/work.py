@@ -1,6 +1,6 @@
 """A worker: takes jobs in groups, runs them side by side, finishes them in groups.
 
-Threads, which meet at the desk (``app.runs.desk``):
+Threads, which meet at the desk (``app.runs.working.desk``):
 
     taker        receives deliveries and claims them in one transaction, a few more than there are hands; those that
                  were delivered before only for free hands
@@ -26,17 +26,17 @@ from dataclasses import dataclass
 from app.domain.errors import NotFound, Unavailable
 from app.domain.run import TERMINAL_RUN_STATES, RunState
 from app.ports import Broker, Database, StepSource, StudyStore
-from app.runs.dead_queue import DeadQueue
-from app.runs.desk import Claimed, Desk
-from app.runs.execute import JobRunner
-from app.runs.finisher import Finisher
-from app.runs.hands import Hands, Running
-from app.runs.heartbeat import Heartbeat
-from app.runs.inbox import Inbox
-from app.runs.isolation import Isolation
-from app.runs.keeper import Keeper
-from app.runs.rate import RateGate
-from app.runs.taker import ClaimTerms, Taker
+from app.runs.working.dead_queue import DeadQueue
+from app.runs.working.desk import Claimed, Desk
+from app.runs.working.execute import JobRunner
+from app.runs.working.finisher import Finisher
+from app.runs.working.hands import Hands, Running
+from app.runs.working.heartbeat import Heartbeat
+from app.runs.working.inbox import Inbox
+from app.runs.working.isolation import Isolation
+from app.runs.working.keeper import Keeper
+from app.runs.working.rate import RateGate
+from app.runs.working.taker import ClaimTerms, Taker
 from app.util.threads import WatchedThread
 
 AHEAD = 8  # jobs claimed for each hand, so that a claim's transaction serves several

@@ -18,8 +18,8 @@ from app.domain.job import Job, decode_job
 from app.domain.retry import rung
 from app.domain.work import Death, JobReference, NewDeadLetter, OutboxEntry
 from app.ports import DEAD_QUEUE, Broker, Database, Delivery, UnitOfWork
-from app.runs.desk import Desk
-from app.runs.inbox import RETRY, Inbox
+from app.runs.working.desk import Desk
+from app.runs.working.inbox import RETRY, Inbox
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from typing import Any
 from app.domain.job import Job, SlipEntry, encode_job
 from app.domain.run import OrderState, StepState
 from app.domain.work import Claim, Death, DestinationReport, JobFinish, OutboxEntry, StepOutcome
-from app.runs.consequences import Again, defect, text_of
+from app.runs.working.consequences import Again, defect, text_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What can be read of runs: folded from events, compared with what peers have."""
