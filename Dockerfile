@@ -22,7 +22,7 @@ RUN mkdir app alembic && touch app/__init__.py README.md \
         ".[api,kubernetes]" \
     && pip --python /opt/yeeter/bin/python uninstall --quiet --yes hl7-yeeter \
     && find /opt/yeeter -type d -name tests -prune -exec rm -r {} + \
-    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x /kubernetes/aio/ /opt/yeeter/lib
+    && python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash -x /kubernetes/aio/ /opt/yeeter/lib
 
 FROM dependencies AS project
 COPY README.md LICENSE ./
@@ -30,7 +30,7 @@ COPY app app
 COPY alembic alembic
 RUN pip --python /opt/yeeter/bin/python install --quiet --no-cache-dir --no-index --find-links wheels --no-compile \
         --no-deps --prefix /project . \
-    && python -m compileall -q -j 0 --invalidation-mode unchecked-hash /project/lib
+    && python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /project/lib
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/yeeter --shell /usr/sbin/nologin yeeter \

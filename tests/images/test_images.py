@@ -21,7 +21,7 @@ AMONG_SERVICES = "--network=host"  # the private services listen on this machine
 TOKENS = "/etc/yeeter/tokens.yaml"
 NOT_WRITABLE = """\
 from pathlib import Path
-for folder in map(Path, ("/", "/opt/yeeter", "/opt/yeeter/bin", "/etc", "/etc/yeeter", "/usr/local")):
+for folder in map(Path, ("/", "/opt/yeeter", "/opt/yeeter/bin", "/etc", "/usr/local")):
     try:
         (folder / "new").write_text("")
     except OSError as error:
