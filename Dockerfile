@@ -1,11 +1,13 @@
 # Everything but the worker: `yeeter serve`, `yeeter db upgrade`, `yeeter run`, `python -m app.autoscaler`.
 # docs/containers.md says how to build and run it. Dockerfile.worker begins with the same stage, which is built once.
 #
-# 3.12: requirements-images.lock has wheels of it for every dependency, and it gets security fixes until October 2028.
+# 3.12: every dependency has a wheel for it on x86-64, and it gets security fixes until October 2028.
 ARG PYTHON_IMAGE=python:3.12-slim
+# What it is built with. ARM needs one with a compiler, python:3.12, as hdrhistogram has no wheel there.
+ARG BUILD_IMAGE=${PYTHON_IMAGE}
 
 # Everything that is locked, checked against its hash. What an image needs of it is chosen below.
-FROM ${PYTHON_IMAGE} AS wheels
+FROM ${BUILD_IMAGE} AS wheels
 WORKDIR /build
 COPY requirements-images.lock ./
 RUN pip wheel --quiet --no-deps --require-hashes --wheel-dir wheels \
