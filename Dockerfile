@@ -1,4 +1,4 @@
-# Everything but the worker: `yeeter serve`, `yeeter db upgrade`, `yeeter run`, `python -m app.autoscaler`.
+# Everything but the worker: `yeeter serve`, `yeeter db upgrade`, `yeeter run`, `yeeter autoscaler`.
 # docs/containers.md says how to build and run it. Dockerfile.worker begins with the same stage, which is built once.
 #
 # 3.12: every dependency has a wheel for it on x86-64, and it gets security fixes until October 2028.

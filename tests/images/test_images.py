@@ -99,6 +99,7 @@ def test_a_worker_has_nothing_that_it_does_not_need(engine: Engine, images: Imag
 
 def test_what_the_other_image_has(engine: Engine, images: Images) -> None:
     python(engine, images.yeeter, "import kubernetes.client, fastapi, uvicorn, uvloop, socketio")
+    assert "--once" in engine.run(ALONE, "--entrypoint=python", images.yeeter, "-m", "app.autoscaler", "--help")
     refused = engine.run(ALONE, "--entrypoint=yeeter", images.worker, "serve", code=2)
     assert "hl7-yeeter[api]" in refused and "Traceback" not in refused
 
