@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install services demo test chaos mutants lint format lock
+.PHONY: help install services demo test chaos mutants lint format lock images
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -52,3 +52,6 @@ format: install ## Put code into the project's form
 
 lock: ## Resolve the dependencies of pyproject.toml anew into requirements.lock
 	@scripts/lock
+
+images: ## Build the container images yeeter and yeeter-worker, with docker, podman or buildah
+	@scripts/images

@@ -31,6 +31,8 @@ from app.adapters.database.workers import SqlWorkers
 from app.domain.errors import SchemaMissing
 
 ROOT = Path(app.__file__).resolve().parent.parent
+_PACKAGED = Path(__file__).parent / "alembic"  # where a wheel has the migrations
+_MIGRATIONS = _PACKAGED if _PACKAGED.is_dir() else ROOT / "alembic"
 _MIGRATION_LOCK = 0x79656574  # "yeet": API replicas that start together migrate one after the other
 
 
@@ -96,5 +98,5 @@ class SqlDatabase:
 
 def _alembic() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(ROOT / "alembic"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     return config

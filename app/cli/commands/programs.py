@@ -12,8 +12,13 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default: YEETER_PORT.")] = None,
 ) -> None:
     """Serve the REST API."""
-    from app.api.server import serve as serve_api
+    from app.domain.errors import InvalidInput, Problem
 
+    try:
+        from app.api.server import serve as serve_api
+    except ModuleNotFoundError as error:
+        cure = "pip install 'hl7-yeeter[api]'; of the images, yeeter has it and yeeter-worker has not"
+        raise InvalidInput(Problem("serve", f"{error.name} is not installed", cure)) from error
     serve_api(_settings(host=host, port=port))
 
 
