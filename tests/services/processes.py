@@ -48,6 +48,26 @@ def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.02)
 
 
+class ResidentMemory:
+    """Of this process: how much it has grown, in MiB."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        self._before = resident_mib(os.getpid())
+
+    def growth(self) -> float:
+        return round(resident_mib(os.getpid()) - self._before, 2)
+
+
+def resident_mib(pid: int) -> float:
+    """Memory that a process has in use, by the kernel's count of its pages."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 class Program:
     """A running program, in a process group of its own; a context manager that ends it.
 
