@@ -71,6 +71,17 @@ class Chaos:
         }
         return found
 
+    def advance(self, orders: int, ahead: int = 0) -> None:
+        """Have so many orders end, with ``ahead`` more under way. Raises TimeoutError."""
+        self.department.pace.allow(orders + ahead)
+        wait_until(lambda: self.rows.ended() >= orders, LIMIT, f"{orders} orders that have ended")
+
+    def wait_for_further_orders(self, seconds: float) -> float:
+        """Until one more has ended; the seconds it took. Raises TimeoutError."""
+        begun, before = time.monotonic(), self.rows.ended()
+        wait_until(lambda: self.rows.ended() > before >= 0, seconds, "an order that ends")
+        return time.monotonic() - begun
+
     @property
     def _queues(self) -> tuple[str, str]:
         return self.department.queue, DEAD_QUEUE

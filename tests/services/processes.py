@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -66,6 +67,15 @@ def resident_mib(pid: int) -> float:
     """Memory that a process has in use, by the kernel's count of its pages."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def limit_file_size(pid: int, most: int) -> None:
+    """Let a process write no file beyond so many bytes, as if the disk were full there; -1: it may again.
+
+    No right is needed for that, which a full file system would ask for.
+    """
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if most < 0 else most, hard))
 
 
 class Program:
