@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,11 @@ class Refusing(_Striking):
 
 
 class Slow(_Striking):
-    """Takes as many seconds as its parameter ``seconds`` says, and writes into the file ``log`` whose turn it is."""
+    """Takes ``seconds``, and writes into the file ``log`` whose turn it is, and when it began; both are parameters."""
 
     def strike(self, context: StepContext) -> None:
         log = os.open(context.parameters["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(log, f"{context.order.number}\n".encode())
+        os.write(log, f"{context.order.number} {time.time():.0f}\n".encode())
         os.close(log)
         # time.sleep fails under a clock that is falsified (libfaketime 0.9.10: EINVAL).
         threading.Event().wait(context.parameters["seconds"])

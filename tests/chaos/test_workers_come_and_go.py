@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -39,7 +40,13 @@ def slow_steps(seconds: float, orders: int, log: Path) -> list[dict[str, Any]]:
 
 def begun_twice(log: Path) -> int:
     """Jobs that were; those that were claimed and given back were not begun."""
-    return sum(times > 1 for times in Counter(log.read_text().splitlines()).values())
+    begun = Counter(line.split()[0] for line in log.read_text().splitlines())
+    return sum(times > 1 for times in begun.values())
+
+
+def clock_errors(log: Path) -> list[float]:
+    """What the workers' clocks were wrong by, in seconds, within some minutes."""
+    return [float(line.split()[1]) - time.time() for line in log.read_text().splitlines()]
 
 
 def test_workers_that_are_restarted_one_after_the_other_start_no_job_twice(
@@ -122,6 +129,8 @@ def test_a_worker_whose_clock_jumps_by_hours_does_its_part(
         for name in ("seconds", "wait_seconds", "publish_seconds")
         if name in event["data"]
     ]
+    errors = clock_errors(log)
+    assert max(errors) > 0.9 * CLOCK_ERROR and min(errors) < -0.9 * CLOCK_ERROR
     record_property("clock_error_seconds", CLOCK_ERROR)
     record_property("workers_that_did_jobs", len(by))
     record_property("jobs_started_twice", begun_twice(log))

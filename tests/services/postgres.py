@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,8 +84,8 @@ class Postgres:
         assert self._server is not None
         children = _children(self._server.pid)
         for pid in (self._server.pid, *children):
-            with contextlib.suppress(ProcessLookupError):
-                limit_file_size(pid, 0)
+            with contextlib.suppress(subprocess.CalledProcessError):  # a connection's process that has just ended
+                limit_file_size(pid, 0, self._user)
         self._server.wait(60)
         _wait_for_the_end_of(children)
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -69,13 +68,14 @@ def resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def limit_file_size(pid: int, most: int) -> None:
-    """Let a process write no file beyond so many bytes, as if the disk were full there; -1: it may again.
+def limit_file_size(pid: int, most: int | None, user: str | None = None) -> None:
+    """Let a process write no file beyond so many bytes, as if the disk were full there; None: it may again.
 
-    No right is needed for that, which a full file system would ask for.
+    Who runs it may do that without any further right, which a full file system would ask for; ``user`` says who that
+    is when it is not the tests' own user (asks for root).
     """
-    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if most < 0 else most, hard))
+    command = ["prlimit", f"--pid={pid}", f"--fsize={'unlimited' if most is None else most}:"]
+    subprocess.run(command, user=user, group=user, extra_groups=[] if user else None, check=True, capture_output=True)
 
 
 class Program:
