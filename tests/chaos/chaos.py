@@ -10,12 +10,12 @@ from tests.chaos.department import Department
 from tests.chaos.director import NOT_JOBS, Director
 from tests.chaos.evidence import DEAD_QUEUE, Evidence, read_ledger, read_queues, read_rows
 from tests.chaos.invariants import Expectation, violations
-from tests.chaos.plan import Plan
+from tests.chaos.plan import ORDERS, Plan
 from tests.chaos.preloaded import Preloaded
 from tests.chaos.rows import RunRows
 from tests.services.processes import wait_until
 
-LIMIT = 900.0  # seconds for one run, before its state is told in place of its result
+LIMIT = max(900.0, 0.3 * ORDERS)  # seconds for one run, before its state is told in place of its result
 LOG_LINES = 25
 
 

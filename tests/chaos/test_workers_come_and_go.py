@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -82,16 +83,15 @@ class WrongClock:
     """A worker whose clock is wrong, by as much as its file says at the moment."""
 
     def __init__(self, chaos: Chaos, name: str, programs: ExitStack) -> None:
-        if shutil.which("faketime") is None:
-            raise ServiceMissing("faketime", "faketime")
         self._file = chaos.department.folder / f"{name}.clock"
         self.be_wrong_by(0)
         settings = {
+            "LD_PRELOAD": _falsifying_library(),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # which no administrator sets
         }
-        command = ["faketime", "-f", "+0", sys.executable, "-m", "app.worker", "--queues", chaos.department.queue]
+        command = [sys.executable, "-m", "app.worker", "--queues", chaos.department.queue]
         log = chaos.department.folder / f"{name}.log"
         self.program = programs.enter_context(Program(command, log, chaos.department.environment | settings))
         self.program.wait_for_line(AT_WORK, PATIENCE)
@@ -100,6 +100,16 @@ class WrongClock:
         beside = Path(f"{self._file}.new")
         beside.write_text(f"{seconds:+d}\n")
         beside.replace(self._file)
+
+
+def _falsifying_library() -> str:
+    """What ``faketime`` preloads for programs with threads; by itself it would heed no file."""
+    if shutil.which("faketime") is None:
+        raise ServiceMissing("faketime", "faketime")
+    done = subprocess.run(
+        ["faketime", "-m", "-f", "+0", "printenv", "LD_PRELOAD"], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
 
 
 def test_a_worker_whose_clock_jumps_by_hours_does_its_part(

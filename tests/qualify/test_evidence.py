@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.qualify import evidence
+from tests.qualify.amounts import PREFIX
 from tests.qualify.bar import CHECKS, Check, at_least, at_most, exactly
 from tests.qualify.machine import ROOT, Tree, this_machine
 from tests.qualify.trial import Trial, try_check
@@ -114,3 +116,13 @@ def test_each_check_has_its_own_name_limits_and_tests_that_exist() -> None:
 def test_the_page_says_what_the_files_say_and_every_file_is_of_a_check() -> None:
     assert (evidence.FOLDER / evidence.PAGE).read_text(encoding="utf-8") == evidence.page()
     assert {path.stem for path in evidence.FOLDER.glob("*.json")} <= {check.name for check in CHECKS}
+
+
+def test_amounts_that_the_bar_sets_are_read_by_a_test() -> None:
+    known = {
+        f"{PREFIX}{name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"\bamount\(\"([A-Z_]+)\"", path.read_text(encoding="utf-8"))
+    }
+    wanted = {name for check in CHECKS for name in check.environment if name.startswith(PREFIX)}
+    assert wanted <= known
