@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tests.qualify import evidence
 from tests.qualify.bar import CHECKS, Check
 from tests.qualify.machine import Tree, this_tree
-from tests.qualify.trial import tail, try_check
+from tests.qualify.trial import Interrupted, tail, try_check
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,7 +49,11 @@ def _tell(checks: Sequence[Check], tree: Tree) -> None:
 def _measure(check: Check) -> bool:
     print(f"{check.name:20} {check.bar} ...", flush=True)
     tree = this_tree()
-    trial = try_check(check)
+    try:
+        trial = try_check(check)
+    except Interrupted as error:
+        print(f"{'':20} not measured: {error}", flush=True)
+        return False
     document = evidence.document_of(check, trial, tree)
     evidence.write(document)
     if not document["passed"]:

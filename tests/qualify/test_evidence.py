@@ -14,7 +14,7 @@ from tests.qualify import evidence
 from tests.qualify.amounts import PREFIX
 from tests.qualify.bar import CHECKS, Check, at_least, at_most, exactly
 from tests.qualify.machine import ROOT, Tree, this_machine
-from tests.qualify.trial import Trial, try_check
+from tests.qualify.trial import Interrupted, Trial, try_check
 
 TREE = Tree("c0ffee", "a99", dirty=False)
 CHECK = Check("swift", "20 or more, in 5 ms", (at_least("count", 20), at_most("ms", 5)), environment={"HOW": "long"})
@@ -70,6 +70,13 @@ def test_figures_of_a_program_come_from_its_output() -> None:
     trial = try_check(replace(check, reads=r"(?P<nothing>\d+)"))
     assert (trial.figures, trial.failed) == ({}, [])
     assert try_check(replace(check, program="tests.no_such_module")).failed == ["exit code 1"]
+
+
+def test_what_was_interrupted_is_no_evidence(tmp_path: Path) -> None:
+    tests = tmp_path / "test_ending.py"
+    tests.write_text("import os, signal\n\ndef test_ends():\n    os.kill(os.getpid(), signal.SIGTERM)\n")
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        try_check(Check("ending", "", tests=(str(tests),)))
 
 
 def test_evidence_is_current_for_this_app_in_this_form_by_these_limits(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,10 @@ from tests.qualify.bar import Check, Figures
 from tests.qualify.machine import ROOT
 
 FOREIGN = "hypothesis-"  # properties that are no figures of ours
+
+
+class Interrupted(Exception):
+    """Somebody ended it from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,11 @@ def command_of(check: Check) -> list[str]:
 
 
 def try_check(check: Check) -> Trial:
-    """Run it in its long form, to its end."""
+    """Run it in its long form, to its end.
+
+    Raises:
+        Interrupted: a signal ended it; that says nothing of what it measures.
+    """
     started, begun, load = datetime.now(UTC), time.monotonic(), round(os.getloadavg()[0], 1)
     with tempfile.TemporaryDirectory(prefix="yeeter-qualify-") as folder:
         report = Path(folder) / "report.xml"
@@ -49,7 +58,7 @@ def try_check(check: Check) -> Trial:
         done = subprocess.run(
             [sys.executable, *command_of(check), *wanted],
             cwd=ROOT,
-            env={**os.environ, **check.environment},
+            env=_environment(check),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -57,10 +66,18 @@ def try_check(check: Check) -> Trial:
             check=False,
         )
         figures, failed = _read_report(report) if report.exists() else ({}, [])
+    if done.returncode < 0:
+        raise Interrupted(f"ended by {signal.Signals(-done.returncode).name}")
     figures |= _read_output(check, done.stdout)
     if done.returncode and not failed:
         failed = [f"exit code {done.returncode}"]
     return Trial(started, load, round(time.monotonic() - begun, 1), figures, failed, done.stdout)
+
+
+def _environment(check: Check) -> dict[str, str]:
+    """Without a wish to compile every module anew in every process: programs would start in three times the time."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **check.environment}
 
 
 def _read_report(path: Path) -> tuple[Figures, list[str]]:
