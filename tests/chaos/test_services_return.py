@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tests.chaos.chaos import Chaos
 from tests.chaos.conftest import CarryOut
@@ -19,7 +19,7 @@ PER_RETURN = 60  # orders that end between two
 AWAY_SECONDS = amount("ARCHIVE_AWAY_SECONDS", 12)
 PROBE_SECONDS = 5.0
 CLAIMED_BEFORE = 2.0  # seconds in which jobs that were claimed before the breaker opened have found out
-ENOUGH_FOR_ALL = 300  # orders: more than one worker takes before the other one is back
+WAITING = amount("ORDERS_THAT_WAIT", 200)  # for the broker; many, so that one worker does not take all of them
 LASTING = {"YEETER_LEASE_SECONDS": "60"}  # so that a producer that waits for a service is not taken for dead
 LONG = 120.0  # seconds for what takes a few
 SMALL = 2048  # bytes: less than any study has
@@ -50,14 +50,19 @@ def restarted(before: dict[str, list[int]], chaos: Chaos) -> int:
 
 
 def at_work_again(chaos: Chaos, returned: Sequence[datetime]) -> list[float]:
-    """For each return of the broker: the seconds until all workers have begun a job since."""
+    """For each return of the broker: the seconds until all workers have begun a job; LONG when one has begun none."""
     begun: dict[str, list[datetime]] = defaultdict(list)
     for event in chaos.evidence.events:
         if event["kind"] == "job.started":
             begun[event["data"]["worker"]].append(event["at"])
     assert len(begun) == chaos.plan.workers
-    firsts = ((min(at for at in moments if at > moment) - moment for moments in begun.values()) for moment in returned)
-    return [max(first).total_seconds() for first in firsts]
+    return [
+        max(
+            min((at - moment).total_seconds() for at in (*moments, moment + timedelta(seconds=LONG)) if at > moment)
+            for moments in begun.values()
+        )
+        for moment in returned
+    ]
 
 
 def test_workers_are_at_work_soon_after_the_broker_is_back(carry_out: CarryOut, record_property: Record) -> None:
@@ -65,15 +70,16 @@ def test_workers_are_at_work_soon_after_the_broker_is_back(carry_out: CarryOut, 
 
     def restart_the_broker(chaos: Chaos) -> None:
         before = everybody(chaos)
+        rabbitmq = chaos.department.rabbitmq
         for number in range(1, RETURNS + 1):
-            chaos.advance(number * PER_RETURN, ahead=ENOUGH_FOR_ALL)
-            rabbitmq = chaos.department.rabbitmq
+            chaos.advance(number * (PER_RETURN + WAITING) - WAITING)
+            chaos.department.pace.allow(number * (PER_RETURN + WAITING))
             chaos.director.restart_broker(rabbitmq.kill if number % 2 else rabbitmq.stop)
             returned.append(datetime.now(UTC))
             chaos.wait_for_further_orders(LONG)
         chaos.figures["processes_restarted"] = restarted(before, chaos)
 
-    plan = calm(RETURNS * PER_RETURN + ENOUGH_FOR_ALL)
+    plan = calm(RETURNS * (PER_RETURN + WAITING))
     chaos = carry_out(plan, restart_the_broker, seconds=3600, settings=LASTING)
     record_property("broker_returns", RETURNS)
     record_property("at_work_after_seconds", round(max(at_work_again(chaos, returned)), 2))

@@ -158,7 +158,7 @@ CHECKS = (
             "tests/chaos/test_services_return.py::test_workers_are_at_work_soon_after_the_broker_is_back",
             "tests/chaos/test_services_return.py::test_nobody_is_restarted_when_postgres_is_back",
         ),
-        environment=_long(service_returns=5),
+        environment=_long(service_returns=5, orders_that_wait=1000),
         seconds=HOUR,
     ),
     Check(
