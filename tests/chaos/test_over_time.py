@@ -50,6 +50,7 @@ def test_a_job_is_started_again_when_its_rung_is_over(carry_out: CarryOut, recor
     for rung, values in late.items():
         record_property(f"rung_{rung:g}_s_late_ms", max(values))
     record_property("most_ms_late", max(map(max, late.values())))
+    record_property("median_ms_late", statistics.median(value for values in late.values() for value in values))
     record_property("most_ms_early", max(0.0, *(-value for values in late.values() for value in values)))
 
 
