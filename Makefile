@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install services demo test chaos mutants lint format lock images
+.PHONY: help install services demo test chaos mutants qualify lint format lock images
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,10 +35,14 @@ CHAOS_KILL_EVERY ?= 1
 
 chaos: install services ## Send 10,000 orders while workers, services and connections are killed, cut and frozen
 	YEETER_CHAOS_SEED="$(CHAOS_SEEDS)" YEETER_CHAOS_ORDERS="$(CHAOS_ORDERS)" \
-	YEETER_CHAOS_KILL_EVERY="$(CHAOS_KILL_EVERY)" $(BIN)/python -m pytest -s tests/chaos
+	YEETER_CHAOS_KILL_EVERY="$(CHAOS_KILL_EVERY)" $(BIN)/python -m pytest -s tests/chaos/test_chaos.py tests/chaos/test_embedded.py
 
 mutants: install services ## Break each guarantee in a copy of the source, and see that tests notice
 	$(BIN)/python -m tests.mutants
+
+# Some of it only, whether there is evidence or not: make qualify CHECKS="fuzz roles". Where each one stands: CHECKS=--list
+qualify: install services ## Measure every figure of the reliability bar that has no evidence yet, into docs/evidence/ (hours)
+	$(BIN)/python -m tests.qualify $(CHECKS)
 
 lint: install ## Check style, types and import floors
 	$(BIN)/ruff check

@@ -30,12 +30,13 @@ AT_WORK = "working"  # what a worker says when it begins to take jobs
 
 @dataclass(slots=True)
 class Member:
-    """A program of ours. ``spared``: not to be killed at random."""
+    """A program of ours. ``spared``: not to be killed at random; ``retired``: was asked to end."""
 
     child: Child
     started: float
     killed: bool = False
     spared: bool = False
+    retired: bool = False
 
 
 class _Killing:
@@ -110,6 +111,38 @@ class Crew:
         with self._lock:
             self._kill(self._producers[-1])
 
+    def retire_worker(self) -> float:
+        """SIGTERM to the one that has worked longest, which must end in good order; the seconds it took to end.
+
+        Raises:
+            TimeoutError: nobody is at work, or it does not end.
+        """
+        wait_until(lambda: bool(self._at_work()), PATIENCE, "a worker that is at work")
+        with self._lock:
+            member = min(self._at_work(), key=lambda worker: worker.started)
+            member.retired = True
+            begun = time.monotonic()
+            member.child.signal(signal.SIGTERM)
+        member.child.wait(PATIENCE)
+        return time.monotonic() - begun
+
+    def wait_for_workers(self) -> None:
+        """Until all of them are at work."""
+        wait_until(lambda: len(self._at_work()) == len(self._workers), PATIENCE, "workers that are at work")
+
+    @property
+    def pids(self) -> dict[str, list[int]]:
+        """Of everybody who runs."""
+        parts = {"workers": self._workers, "producers": self._producers}
+        return {name: [each.child.pid for each in members if each.child.running] for name, members in parts.items()}
+
+    def _at_work(self) -> list[Member]:
+        return [
+            worker
+            for worker in self._workers
+            if worker.child.running and not worker.retired and AT_WORK in worker.child.output
+        ]
+
     def thaw(self, member: Member) -> None:
         member.child.signal(signal.SIGCONT)
         member.spared = False
@@ -143,7 +176,7 @@ class Crew:
 
     def _judge(self, members: Iterable[Member], codes: set[int]) -> None:
         for member in members:
-            if not member.killed and member.child.code not in codes:
+            if not member.killed and member.child.code not in ({0} if member.retired else codes):
                 self.complaints.append(f"ended by itself with code {member.child.code}: {_tail(member.child)}")
 
     # --- keeping it alive ---
@@ -169,7 +202,7 @@ class Crew:
 
     def _kill_some_worker(self) -> None:
         """One that is at work: on a busy machine, killing those that only just start would let nobody get anywhere."""
-        targets = [worker for worker in self._workers if not worker.spared and AT_WORK in worker.child.output]
+        targets = [worker for worker in self._at_work() if not worker.spared]
         if targets:
             self._kill(self._draw.choice(targets))
             self.kills += 1

@@ -6,10 +6,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -39,9 +40,23 @@ YOUNG_QUEUE_SECONDS = 5.0  # RabbitMQ 3.10 can lose a queue when it is killed ri
 class Department:
     """Broker and database are given and go on afterwards; archive and order receiver are the run's own."""
 
-    def __init__(self, plan: Plan, rabbitmq: RabbitMq, postgres: Postgres, database: str, folder: Path) -> None:
-        """``database``: address of an empty database of ``postgres``."""
+    def __init__(
+        self,
+        plan: Plan,
+        rabbitmq: RabbitMq,
+        postgres: Postgres,
+        database: str,
+        folder: Path,
+        template: Mapping[str, Any] = MappingProxyType({}),
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``database``: address of an empty database of ``postgres``.
+
+        ``template``: what it says in other words than ``metadata-only``; ``settings``: further environment of programs.
+        """
         self.plan = plan
+        self._changes = template
+        self._further = settings
         self.rabbitmq = rabbitmq
         self.postgres = postgres
         self.folder = folder
@@ -134,6 +149,7 @@ class Department:
             "YEETER_STEP_TYPES": json.dumps(STEP_TYPES),
             "YEETER_LEASE_SECONDS": str(LEASE_SECONDS),
             "YEETER_JOB_LEASE": str(JOB_LEASE_SECONDS),
+            **self._further,
         }
 
     def _settings(self) -> Settings:
@@ -157,7 +173,7 @@ class Department:
         }
         steps = [{"type": type_, "parameters": given} for type_, given in striking.items() if given["orders"]]
         document["steps"][1:1] = steps
-        return document
+        return document | self._changes
 
 
 def _at_port(url: str, port: int) -> str:

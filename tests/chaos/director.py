@@ -39,10 +39,10 @@ class Director:
         self._lead = min(LEAD, department.plan.orders // LEAD_SHARE)
         self.done: list[str] = []
         self._acts: dict[str, Callable[[Fault], None]] = {
-            "broker_killed": lambda _: self._restart_broker(department.rabbitmq.kill),
-            "broker_restarted": lambda _: self._restart_broker(department.rabbitmq.stop),
-            "database_killed": lambda _: self._restart_database(department.postgres.kill),
-            "database_restarted": lambda _: self._restart_database(department.postgres.stop),
+            "broker_killed": lambda _: self.restart_broker(department.rabbitmq.kill),
+            "broker_restarted": lambda _: self.restart_broker(department.rabbitmq.stop),
+            "database_killed": lambda _: self.restart_database(department.postgres.kill),
+            "database_restarted": lambda _: self.restart_database(department.postgres.stop),
             "archive_away": self._take_archive_away,
             "receiver_killed": lambda _: self._restart_receiver(),
             "worker_frozen": self._freeze_worker,
@@ -87,13 +87,13 @@ class Director:
 
     # --- faults ---
 
-    def _restart_broker(self, end: Callable[[], None]) -> None:
+    def restart_broker(self, end: Callable[[], None]) -> None:
         self._department.wait_for_settled_queue()
         with self._department.links["amqp"].refusing():
             end()
             self._department.rabbitmq.start()
 
-    def _restart_database(self, end: Callable[[], None]) -> None:
+    def restart_database(self, end: Callable[[], None]) -> None:
         with self._department.links["postgres"].refusing():
             end()
             self._department.postgres.start()

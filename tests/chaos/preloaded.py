@@ -45,6 +45,8 @@ class Child:
     @property
     def output(self) -> str:
         """What it has written so far, and whoever came after it under the same name."""
+        if not self.log.exists():  # it has not come so far
+            return ""
         with self.log.open("rb") as log:
             log.seek(self._begin)
             return log.read().decode(errors="replace")

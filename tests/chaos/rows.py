@@ -12,6 +12,8 @@ TERMINAL = ("COMPLETED", "COMPLETED_WITH_ERRORS", "FAILED", "CANCELLED")
 ENDED_ORDERS = (
     "SELECT count(*) AS ended FROM simulation_orders WHERE run_id = :run AND state IN ('COMPLETED', 'FAILED')"
 )
+RETRIED = "SELECT count(*) AS retried FROM simulation_run_events WHERE run_id = :run AND kind = 'step.retried'"
+OPEN_BREAKERS = "SELECT count(*) AS open FROM destinations WHERE state = 'OPEN'"
 RUN = """
 SELECT state, CAST(lease_fence AS varchar) AS fence, lease_until > CURRENT_TIMESTAMP AS held
 FROM simulation_runs WHERE id = :run
@@ -29,6 +31,16 @@ class RunRows:
         """Orders that have ended; -1 when the database can't say."""
         row = self._look(ENDED_ORDERS)
         return -1 if row is None else int(row["ended"])
+
+    def retried(self) -> int:
+        """Steps that are to be tried again, each time that they are; -1 when the database can't say."""
+        row = self._look(RETRIED)
+        return -1 if row is None else int(row["retried"])
+
+    def open_breakers(self) -> int:
+        """Destinations that are away, as all workers see it; -1 when the database can't say."""
+        row = self._look(OPEN_BREAKERS)
+        return -1 if row is None else int(row["open"])
 
     def state(self) -> str:
         """Empty when the database can't say."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ STEP_TYPES = (
     "CHAOS_POISON=tests.chaos.steps:Poison",
     "CHAOS_FLAKY=tests.chaos.steps:Flaky",
     "CHAOS_KILLER=tests.chaos.steps:Killer",
+    "CHAOS_REFUSING=tests.chaos.steps:Refusing",
+    "CHAOS_SLOW=tests.chaos.steps:Slow",
 )
 
 
@@ -60,3 +64,21 @@ class Killer(_Striking):
 
     def strike(self, context: StepContext) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Refusing(_Striking):
+    """Fails for now, every time."""
+
+    def strike(self, context: StepContext) -> None:
+        raise TemporaryError(f"order {context.order.number} fails for now")
+
+
+class Slow(_Striking):
+    """Takes ``seconds``, and writes into the file ``log`` whose turn it is, and when it began; both are parameters."""
+
+    def strike(self, context: StepContext) -> None:
+        log = os.open(context.parameters["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(log, f"{context.order.number} {time.time():.0f}\n".encode())
+        os.close(log)
+        # time.sleep fails under a clock that is falsified (libfaketime 0.9.10: EINVAL).
+        threading.Event().wait(context.parameters["seconds"])

@@ -11,6 +11,7 @@ import random
 import sqlite3
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,7 +152,7 @@ def read_studies(path: Path) -> list[Study]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_embedded_run_that_is_killed_again_and_again_loses_doubles_and_invents_nothing(
-    seed: int, tmp_path: Path
+    seed: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     plan = draw_embedded_plan(seed)
     laptop = Laptop(tmp_path, plan)
@@ -160,4 +161,7 @@ def test_an_embedded_run_that_is_killed_again_and_again_loses_doubles_and_invent
     assert code == THRESHOLDS_NOT_MET
     assert len(laptop.ends) >= KILLS
     dead = frozenset((plan.poisoned, plan.killer))
-    assert violations(laptop.evidence(), Expectation(FEWER, dead)) == [], (plan, laptop.ends)
+    found = violations(laptop.evidence(), Expectation(FEWER, dead))
+    for name, value in {"orders": FEWER, "kills": len(laptop.ends), "violations": len(found)}.items():
+        record_property(name, value)
+    assert found == [], (plan, laptop.ends)

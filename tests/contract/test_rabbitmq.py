@@ -21,10 +21,13 @@ from app.ports import Message
 from app.util.rabbitmq_client import RabbitMqClient
 from app.util.rabbitmq_publisher import Outgoing, RabbitMqPublisher, Unconfirmed
 from tests.contract.broker_messages import LONG, collect, drain, numbered
+from tests.qualify.amounts import amount
 from tests.services.processes import Program, free_port, wait_until
 from tests.services.rabbitmq import PASSWORD, RabbitMq
 
 SECRET = "Spilled-Beans"
+PUBLISHES = amount("PUBLISHES", 3000)
+RESTARTS = amount("BROKER_RESTARTS", 2)
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ class Publishing:
     def more(self, by: int) -> None:
         """Return when so many more are confirmed."""
         goal = len(self.confirmed) + by
-        wait_until(lambda: len(self.confirmed) >= goal, LONG, f"{by} more confirms")
+        wait_until(lambda: len(self.confirmed) >= goal, LONG + by / 100, f"{by} more confirms")
 
     def end(self) -> None:
         self._enough.set()
@@ -95,19 +98,29 @@ class Publishing:
                 return
 
 
-def test_nothing_is_lost_over_a_restart_and_a_kill(rabbitmq: RabbitMq, broker: RabbitMqBroker) -> None:
+def test_nothing_is_lost_over_a_restart_and_a_kill(
+    rabbitmq: RabbitMq, broker: RabbitMqBroker, record_property: Callable[[str, object], None]
+) -> None:
     broker.declare(["published"])
     publishing = Publishing(broker, "published")
-    publishing.more(1000)
+    each = PUBLISHES // (RESTARTS + 1) + 1
+    publishing.more(each)
     consumes_over_a_restart(rabbitmq, broker)
-    publishing.more(1000)
-    # Not before: a node that is killed within seconds of a queue's making may forget that queue (seen with 3.10).
-    rabbitmq.kill()
-    rabbitmq.start()
-    publishing.more(1000)
+    for number in range(1, RESTARTS):
+        publishing.more(each)
+        # Not before: a node that is killed within seconds of a queue's making may forget that queue (seen with 3.10).
+        end = rabbitmq.kill if number % 2 else rabbitmq.stop
+        end()
+        rabbitmq.start()
+    publishing.more(each)
     publishing.end()
-    received = drain(broker.subscribe(["published"], prefetch=500), set(publishing.confirmed))
-    assert {delivery.message_id for delivery in received} == set(publishing.confirmed)
+    confirmed = set(publishing.confirmed)
+    received = {delivery.message_id for delivery in drain(broker.subscribe(["published"], prefetch=500), confirmed)}
+    record_property("publishes_confirmed", len(confirmed))
+    record_property("broker_restarts", RESTARTS)
+    record_property("publishes_lost", len(confirmed - received))
+    record_property("publishes_invented", len(received - confirmed))
+    assert received == confirmed
 
 
 def consumes_over_a_restart(rabbitmq: RabbitMq, broker: RabbitMqBroker) -> None:

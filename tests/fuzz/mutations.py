@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,28 @@ def damaged(draw: st.DrawFn, originals: st.SearchStrategy[bytes]) -> bytes:
             case "cut":
                 del data[place:]
     return bytes(data)
+
+
+def randomly_damaged(chance: random.Random, data: bytes) -> bytes:
+    """The like without hypothesis, for millions."""
+    damaged_ = bytearray(data)
+    for _ in range(chance.randrange(1, 7)):
+        place = chance.randrange(len(damaged_) + 1)
+        length = chance.randrange(1, 13)
+        match chance.randrange(6):
+            case 0:
+                damaged_[place : place + 1] = chance.randbytes(1)
+            case 1:
+                del damaged_[place : place + length]
+            case 2:
+                damaged_[place:place] = damaged_[place : place + length]
+            case 3:
+                damaged_[place:place] = chance.randbytes(chance.randrange(13))
+            case 4:
+                damaged_[place : place + 4] = chance.choice(EXTREMES)
+            case 5 if chance.random() < 0.1:
+                del damaged_[place:]
+    return bytes(damaged_)
 
 
 JSON = st.recursive(

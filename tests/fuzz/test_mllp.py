@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.util.mllp import Deframer, FrameTooLong, frame
 from tests.fuzz.profile import EXAMPLES, examples
+from tests.services.processes import ResidentMemory
 
 LIMIT = 40
 
@@ -70,12 +72,16 @@ def test_one_byte_at_a_time_gives_the_same(parts: list[bytes]) -> None:
     assert fed([bytes((byte,)) for byte in stream]) == expected(stream)
 
 
-def test_the_memory_of_a_long_stream_stays_where_it_is() -> None:
+def test_the_memory_of_a_long_stream_stays_where_it_is(record_property: Callable[[str, object], None]) -> None:
     """50 chunks an example (a million in the long form of 20,000), a new deframer after each frame without end."""
     chance = random.Random(EXAMPLES)
     deframer, limit, messages = Deframer(limit=10_000), 10_000, 0
+    count = 50 * max(EXAMPLES, 400)
+    memory = ResidentMemory()
     tracemalloc.start()
-    for _ in range(50 * max(EXAMPLES, 400)):
+    for number in range(count):
+        if number == count // 10:
+            memory.begin()
         chunk = chance.randbytes(chance.randrange(2000))
         if chance.random() < 0.5:
             chunk = chunk.replace(b"\x0b", b"") + frame(chunk.translate(None, b"\x0b\x1c"))
@@ -85,5 +91,8 @@ def test_the_memory_of_a_long_stream_stays_where_it_is() -> None:
             deframer = Deframer(limit=limit)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    record_property("mllp_chunks", count)
+    record_property("mllp_messages", messages)
+    record_property("mllp_memory_growth_mib", memory.growth())
     assert messages > 1000
     assert most < 10 * limit

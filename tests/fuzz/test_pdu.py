@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,9 @@ from app.domain.errors import PermanentError, TransportFault
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN
 from tests.contract.instances import CT_IMAGE_STORAGE, instance
 from tests.contract.scripted_scp import store_response
-from tests.fuzz.mutations import damaged
-from tests.fuzz.profile import examples
+from tests.fuzz.mutations import damaged, randomly_damaged
+from tests.fuzz.profile import EXAMPLES, examples
+from tests.services.processes import ResidentMemory
 
 SYNTAXES = (CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN)
 ACCEPT = pdu.AssociateAccept("A", "B", (pdu.ContextResult(1, 0, EXPLICIT_VR_LITTLE_ENDIAN),), 16384)
@@ -110,3 +112,32 @@ def test_an_answer_to_an_association_request_is_one_or_a_fault(stream: bytes) ->
         with contextlib.suppress(AssociationFault, PermanentError):
             association.store(ONE, soon())
         association.abort()
+
+
+PER_CONNECTION = 10
+OF_THESE_WHOLE = 0.7
+
+
+def test_the_memory_of_many_connections_stays_where_it_is(record_property: Callable[[str, object], None]) -> None:
+    """Five PDUs an example (100,000 in the long form of 20,000), ten a connection, every third or so with damage."""
+    chance = random.Random(EXAMPLES)
+    originals = [one.encode() for one in PDUS]
+    connections = 5 * max(EXAMPLES, 400) // PER_CONNECTION
+    memory, received = ResidentMemory(), 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        for number in range(connections):
+            if number == connections // 10:
+                memory.begin()
+            drawn = [chance.choice(originals) for _ in range(PER_CONNECTION)]
+            sent = [one if chance.random() < OF_THESE_WHOLE else randomly_damaged(chance, one) for one in drawn]
+            connection = PduConnection.open("127.0.0.1", listener.getsockname()[1], None, 30)
+            peer, _ = listener.accept()
+            with peer, contextlib.closing(connection), contextlib.suppress(ConnectionLost, pdu.PduError):
+                say(peer, [b"".join(sent)])
+                while True:
+                    connection.receive(soon())
+                    received += 1
+    record_property("pdus", connections * PER_CONNECTION)
+    record_property("pdus_read", received)
+    record_property("pdu_memory_growth_mib", memory.growth())
+    assert received > connections

@@ -25,7 +25,7 @@ def main(names: list[str]) -> int:
             print(f"{mutant.name:40} {result.seconds:6.1f} s  {verdict}", flush=True)
             if not result.is_caught:
                 living.append(mutant.name)
-    print(f"{len(chosen) - len(living)} of {len(chosen)} caught")
+    print(f"{len(chosen) - len(living)} of {len(chosen)} caught, {len(living)} living")
     return 1 if living else 0
 
 

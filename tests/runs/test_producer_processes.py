@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,11 +21,14 @@ from app.domain.event import TERMINAL_ORDER_KINDS
 from app.domain.run import OrderState, Run, RunState
 from app.runs.producing.exits import ProducerExit
 from app.runs.start import RunRequest, start_run
+from tests.qualify.amounts import amount
 from tests.runs.conftest import STEPS, TYPES
 from tests.runs.test_cancel import adds_up
 from tests.services.processes import Program, wait_until
 
-ORDERS = 300
+KILLS = amount("PRODUCER_KILLS", 3)
+ORDERS = 100 * KILLS
+PER_PRODUCER = 50  # orders, at least, before the next kill
 
 
 @dataclass
@@ -73,16 +76,24 @@ class Site:
         with self.database.transaction() as work:
             return work.runs.get(self.run.id)
 
+    def received(self) -> Counter[str]:
+        """How often the receiver was sent each control ID."""
+        return Counter(_control_id(line) for line in self.ledger.read_text().splitlines())
+
+    def control_ids(self) -> set[str]:
+        rows = self.database.queries.orders(self.run.id, state=None, search=None, after=None, limit=2 * ORDERS).rows
+        return {row.control_id for row in rows}
+
     def check_nothing_is_lost_or_invented(self) -> None:
         ended = self.ended()
         assert ended.state is RunState.COMPLETED, ended.reason
         assert adds_up(ended)["completed"] == ORDERS
         rows = self.database.queries.orders(self.run.id, state=None, search=None, after=None, limit=2 * ORDERS).rows
-        received = Counter(_control_id(line) for line in self.ledger.read_text().splitlines())
+        received = self.received()
         assert set(received) == {row.control_id for row in rows} and len(rows) == ORDERS
         flagged = {row.control_id for row in rows if row.possibly_duplicated}
         assert {control_id for control_id, times in received.items() if times > 1} <= flagged
-        events, _ = self.database.feed.read(self.run.id, None, 100_000)
+        events, _ = self.database.feed.read(self.run.id, None, 1_000_000)
         ends = Counter(e.event.order_number for e in events if e.event.kind in TERMINAL_ORDER_KINDS)
         assert ends == dict.fromkeys(range(ORDERS), 1)
 
@@ -125,15 +136,23 @@ def _site(tmp_path: Path, url: str) -> Iterator[Site]:
     database.close()
 
 
-def test_a_producer_that_is_killed_again_and_again_loses_and_invents_no_order(site: Site) -> None:
-    for _ in range(3):
+def test_a_producer_that_is_killed_again_and_again_loses_and_invents_no_order(
+    site: Site, record_property: Callable[[str, object], None]
+) -> None:
+    for _ in range(KILLS):
         producer = site.next_producer()
-        enough = min(site.acknowledged + 50, ORDERS - 40)
+        enough = min(site.acknowledged + PER_PRODUCER, ORDERS - 40)
         wait_until(lambda: site.acknowledged >= enough, 120, "some orders")  # noqa: B023 - called at once
         assert producer.running
         producer.kill()
     last = site.next_producer()
     assert last.wait(120) == ProducerExit.ENDED, last.output
+    received = site.received()
+    record_property("producer_kills", KILLS)
+    record_property("orders", ORDERS)
+    record_property("orders_lost", ORDERS - len(received))
+    record_property("orders_invented", len(set(received) - site.control_ids()))
+    record_property("orders_received_again", sum(times - 1 for times in received.values()))
     site.check_nothing_is_lost_or_invented()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,9 @@ class Supervised:
 
 
 @pytest.mark.timeout(600)
-def test_a_job_that_ends_its_worker_takes_nobody_along(world: World, tmp_path: Path, amqp_url: str) -> None:
+def test_a_job_that_ends_its_worker_takes_nobody_along(
+    world: World, tmp_path: Path, amqp_url: str, record_property: Callable[[str, object], None]
+) -> None:
     log, database = tmp_path / "starts", f"sqlite:///{tmp_path / 'yeeter.db'}"
     with ExitStack() as stack:
         broker = RabbitMqBroker(amqp_url)
@@ -69,6 +72,9 @@ def test_a_job_that_ends_its_worker_takes_nobody_along(world: World, tmp_path: P
     ended = producing.wait()
     assert ended.state is RunState.COMPLETED_WITH_ERRORS
     assert supervised.ends == [-9, -9]
+    record_property("workers_ended", len(supervised.ends))
+    record_property("starts_of_the_killer", len(starts(log)[KILLER]))
+    record_property("innocents_dead", sum(letter.order_number != KILLER for letter in letters(world)))
     [letter] = letters(world)
     assert (letter.kind, letter.order_number) == ("crashed", KILLER)
     assert world.database.queries.order(run.id, KILLER)[1][1].starts == 5

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from uuid import uuid4
 import psycopg2  # type: ignore[import-untyped]
 
 from tests.services.certificates import Authority
-from tests.services.processes import Program, ServiceMissing, free_port, wait_until
+from tests.services.processes import Program, ServiceMissing, free_port, limit_file_size, wait_until
 
 INSTALLATIONS = Path("/usr/lib/postgresql")
 SUPERUSER = "yeeter"
@@ -71,9 +72,22 @@ class Postgres:
         """As a power cut would: SIGKILL; returns when the server's own processes have noticed and are gone."""
         if self._server is None or not self._server.running:
             return
-        children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
+        children = _children(self._server.pid)
         self._server.kill()
-        wait_until(lambda: not any(Path("/proc", child).exists() for child in children), 30, "end of PostgreSQL")
+        _wait_for_the_end_of(children)
+
+    def fill_disk(self) -> None:
+        """Let it write nothing more, and return when it has ended for that: with the next commit, as on a full disk.
+
+        ``start`` gives it room again.
+        """
+        assert self._server is not None
+        children = _children(self._server.pid)
+        for pid in (self._server.pid, *children):
+            with contextlib.suppress(subprocess.CalledProcessError):  # a connection's process that has just ended
+                limit_file_size(pid, 0, self._user)
+        self._server.wait(60)
+        _wait_for_the_end_of(children)
 
     @contextlib.contextmanager
     def new_database(self) -> Iterator[str]:
@@ -135,6 +149,14 @@ def running_postgres(tls: bool = False) -> Iterator[Postgres]:
             server.stop()  # also frees its shared memory, which killing would not
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _wait_for_the_end_of(pids: list[int]) -> None:
+    wait_until(lambda: not any(Path("/proc", str(pid)).exists() for pid in pids), 30, "end of PostgreSQL")
 
 
 def _newest_installation() -> Path:

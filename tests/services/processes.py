@@ -48,6 +48,36 @@ def wait_until(ready: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.02)
 
 
+class ResidentMemory:
+    """Of this process: how much it has grown, in MiB."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        self._before = resident_mib(os.getpid())
+
+    def growth(self) -> float:
+        return round(resident_mib(os.getpid()) - self._before, 2)
+
+
+def resident_mib(pid: int) -> float:
+    """Memory that a process has in use, by the kernel's count of its pages."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def limit_file_size(pid: int, most: int | None, user: str | None = None) -> None:
+    """Let a process write no file beyond so many bytes, as if the disk were full there; None: it may again.
+
+    Who runs it may do that without any further right, which a full file system would ask for; ``user`` says who that
+    is when it is not the tests' own user (asks for root).
+    """
+    command = ["prlimit", f"--pid={pid}", f"--fsize={'unlimited' if most is None else most}:"]
+    subprocess.run(command, user=user, group=user, extra_groups=[] if user else None, check=True, capture_output=True)
+
+
 class Program:
     """A running program, in a process group of its own; a context manager that ends it.
 

@@ -31,7 +31,7 @@ class Proxy:
     def __init__(self, target: int, admit: Callable[[bytes], None] = lambda piece: None) -> None:
         self.target = target
         self.delay = 0.0  # seconds that every piece is held back, either way
-        self.accepted = 0  # connections that clients have made so far
+        self.accepted_at: list[float] = []  # time.monotonic() seconds of each connection that a client has made
         self._admit = admit
         self._flowing = threading.Event()
         self._flowing.set()
@@ -40,6 +40,11 @@ class Proxy:
         self.port = free_port()
         self._server = _listen(self.port)
         self._start_accepting()
+
+    @property
+    def accepted(self) -> int:
+        """Connections that clients have made so far."""
+        return len(self.accepted_at)
 
     def cut(self) -> int:
         """Reset every connection there is; how many. New ones can be made at once."""
@@ -98,7 +103,7 @@ class Proxy:
                     client, _ = server.accept()
                 except OSError:  # no more: we hung up
                     return
-                self.accepted += 1
+                self.accepted_at.append(time.monotonic())
                 self._connect(client)
 
     def _connect(self, client: socket.socket) -> None:

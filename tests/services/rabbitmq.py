@@ -36,12 +36,13 @@ ssl_options.fail_if_no_peer_cert = false
 default_user = {user}
 default_pass = {password}
 log.file.level = info
-disk_free_limit.absolute = 50MB
+disk_free_limit.absolute = {disk}
 vm_memory_high_watermark.relative = {memory}
 """
 # How often it tries again to move what is dead to a place that was not there: 180 s are too long for a test.
 ADVANCED = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 500}]}]."
 MEMORY_LIMIT = "0.4"  # of the machine's memory
+DISK_LIMIT = "50MB"
 MANAGEMENT = """\
 management.tcp.ip = 127.0.0.1
 management.tcp.port = {management}
@@ -149,6 +150,15 @@ class RabbitMq:
         finally:
             self._control("set_vm_memory_high_watermark", MEMORY_LIMIT)
 
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """As if its disk had run full: it takes no messages."""
+        self._control("set_disk_free_limit", "1000000GB")
+        try:
+            yield
+        finally:
+            self._control("set_disk_free_limit", DISK_LIMIT)
+
     def _control(self, *arguments: str) -> None:
         subprocess.run([CONTROL, *arguments], env=self._environment, check=True, capture_output=True, timeout=60)
 
@@ -191,6 +201,7 @@ class RabbitMq:
             amqps=self.tls_port,
             tls=self.folder / "tls",
             memory=MEMORY_LIMIT,
+            disk=DISK_LIMIT,
             user=USER,
             password=PASSWORD,
         )
