@@ -56,7 +56,11 @@ class StudyStore(Protocol):
     """Keeps generated studies between steps that may run on different workers."""
 
     def write(self, run_id: str, order_number: int, instances: Iterable[EncodedInstance]) -> tuple[int, int]:
-        """Write all instances, whole or not at all; writing again replaces. Returns (instances, bytes)."""
+        """Write all instances, whole or not at all; writing again replaces. Returns (instances, bytes).
+
+        Raises:
+            TransportFault: there is no room for it, or no way to write it, at the moment.
+        """
         ...
 
     def read(self, run_id: str, order_number: int) -> Iterator[EncodedInstance]:

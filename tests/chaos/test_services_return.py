@@ -23,10 +23,9 @@ WAITING = amount("ORDERS_THAT_WAIT", 200)  # for the broker; many, so that one w
 LASTING = {"YEETER_LEASE_SECONDS": "60"}  # so that a producer that waits for a service is not taken for dead
 LONG = 120.0  # seconds for what takes a few
 SMALL = 2048  # bytes: less than any study has
-PATIENT = {"max_attempts": 20, "factor": 1.0}
 STEPS = [
     {"type": "GENERATE_HL7", "queue_async": True},
-    {"type": "GENERATE_DICOM", "retry": PATIENT},
+    {"type": "GENERATE_DICOM"},
     {"type": "SEND_DICOM"},
 ]
 

@@ -15,7 +15,7 @@ from pydicom import dcmread
 
 from app.adapters.study_store.file_system import FileSystemStudyStore
 from app.dicom.study import generate_study
-from app.domain.errors import InvalidInput, NotFound, TemporaryError
+from app.domain.errors import InvalidInput, NotFound, TemporaryError, TransportFault
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
 from app.ports import StudyStore
 from tests.unit.dicom_orders import one_of
@@ -226,7 +226,7 @@ def test_a_full_disk_is_a_temporary_error_and_leaves_nothing(store: StudyStore, 
         yield from instances(2)
         raise OSError(code, os.strerror(code))
 
-    with pytest.raises(TemporaryError, match=r"disk of the study store .* is full"):
+    with pytest.raises(TransportFault, match=r"disk of the study store .* is full"):
         store.write(RUN, 7, until_full())
     assert files(root) == []
 
@@ -241,14 +241,14 @@ def test_a_really_full_disk_is_a_temporary_error(root: Path) -> None:
         (partial / "00001.dcm").symlink_to("/dev/full")
         yield from instances(1)
 
-    with pytest.raises(TemporaryError, match="is full"):
+    with pytest.raises(TransportFault, match="is full"):
         store.write(RUN, 7, onto_full_device())
     assert files(root) == []
 
 
 def test_a_store_that_can_not_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(TemporaryError, match="can't be written: Not a directory"):
+    with pytest.raises(TransportFault, match="can't be written: Not a directory"):
         FileSystemStudyStore(tmp_path / "file").write(RUN, 7, instances(1))
 
 

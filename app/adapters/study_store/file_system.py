@@ -24,7 +24,7 @@ from uuid import uuid4
 import structlog
 
 from app.dicom.part10 import read_part10, write_part10
-from app.domain.errors import InvalidInput, NotFound, Problem, TemporaryError
+from app.domain.errors import InvalidInput, NotFound, Problem, TemporaryError, TransportFault
 from app.domain.study import EncodedInstance
 
 _RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -46,7 +46,8 @@ class FileSystemStudyStore:
         """Write all instances, whole or not at all; writing again replaces. Returns (instances, bytes).
 
         Raises:
-            TemporaryError: the disk is full or can't be written; nothing of this attempt is left.
+            TransportFault: the disk is full or can't be written, which is no verdict about the study; nothing of it is
+                left.
         """
         place = self._study(run_id, order_number)
         partial = _beside(place, "partial")
@@ -105,12 +106,12 @@ class FileSystemStudyStore:
             raise InvalidInput(Problem("run_id", f"{folder} leads out of the study store", "remove the link"))
         return folder
 
-    def _cannot_write(self, error: OSError) -> TemporaryError:
+    def _cannot_write(self, error: OSError) -> TransportFault:
         if error.errno in _FULL:
-            return TemporaryError(
+            return TransportFault(
                 f"the disk of the study store {self._root} is full: free space, or remove kept studies"
             )
-        return TemporaryError(f"the study store {self._root} can't be written: {error.strerror or error}")
+        return TransportFault(f"the study store {self._root} can't be written: {error.strerror or error}")
 
 
 def _file_name(number: int) -> str:
