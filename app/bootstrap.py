@@ -134,7 +134,7 @@ class Bundle:
                 autoscaler.stop()
 
     def attend_now(self, policy: PoolPolicy) -> None:
-        """Look after a pool out of turn, where somebody who is not the autoscaler can do that: on Kubernetes.
+        """See to a person's number at once, where somebody who is not the autoscaler can do that: on Kubernetes.
 
         Raises:
             Unavailable, NotFound: the cluster or the database; InvalidInput: a setting.
@@ -142,7 +142,7 @@ class Bundle:
         if self.settings.autoscaler_platform == "kubernetes":
             pools, _ = _platform(self.settings)
             with self.scaling(pools) as keepers:
-                next(keeper for keeper in keepers if keeper.policy == policy).attend()
+                next(keeper for keeper in keepers if keeper.policy == policy).attend(measure=False)
 
     @contextmanager
     def scaling(self, pools: WorkerPools) -> Iterator[list[PoolKeeper]]:

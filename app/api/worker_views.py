@@ -109,9 +109,9 @@ def workers_view(bundle: Bundle) -> WorkersView:
 
 
 def scale_pool(bundle: Bundle, name: str, replicas: int | None, seconds: float | None, by: str) -> PoolView:
-    """Set a person's number, or take it back (None); on Kubernetes it takes effect at once.
+    """Set a person's number, or take it back (None).
 
-    Elsewhere the autoscaler sees to it at its next look.
+    A number takes effect at once on Kubernetes, and otherwise when the autoscaler looks at the pool; so does its end.
 
     Raises:
         InvalidInput: there is no such pool.
@@ -126,7 +126,8 @@ def scale_pool(bundle: Bundle, name: str, replicas: int | None, seconds: float |
             work.pins.remove(name)
         else:
             work.pins.set(name, replicas, seconds or bundle.settings.autoscaler_pin_seconds, by)
-    bundle.attend_now(policy)
+    if replicas is not None:
+        bundle.attend_now(policy)
     return next(pool for pool in workers_view(bundle).pools if pool.name == name)
 
 

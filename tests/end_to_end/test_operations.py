@@ -44,6 +44,7 @@ def test_every_command_of_the_page_is_run_here() -> None:
         "Replaying dead letters": 6,
         "Clearing a queue": 4,
         "Draining workers": 1,
+        "Scaling workers": 4,
         "Pausing a run": 3,
         "An archive that is away": 2,
         "A run that was interrupted": 1,
@@ -238,6 +239,17 @@ def test_a_run_is_looked_at_paused_parked_and_goes_on_after_a_restart(site: Site
         shell.environment["WORKER"] = str(worker.pid)
         shell(drain)
         assert worker.wait(PATIENCE) == 0
+
+
+def test_worker_pools_are_looked_at_and_scaled(site: Site) -> None:
+    shell = site.shell
+    shown, decisions, scale, auto = commands("Scaling workers")
+    site.start_worker("generate_dicom")
+    wait_until(lambda: len(shell.json(shown)["workers"]) == 1, PATIENCE, "the worker tells of itself")
+    assert shell.json(scale)["pin"]["replicas"] == 6
+    assert "6 by " in shell(shown)
+    assert shell.json(decisions) == []  # no autoscaler is there
+    assert shell.json(auto)["pin"] is None
 
 
 def test_queues_are_cleared_and_each_job_is_accounted_for(site: Site) -> None:

@@ -174,6 +174,13 @@ def test_a_persons_number_is_carried_out_and_expires(site: Site) -> None:
         assert work.pins.get("default") is None
 
 
+def test_a_persons_number_needs_no_measurement(site: Site) -> None:
+    with site.database.transaction() as work:
+        work.pins.set("default", 5, 600.0, "ada")
+    assert site.keeper().attend(measure=False).after == 5
+    assert site.meter.asked == []
+
+
 def test_a_broker_that_can_not_be_asked_is_no_empty_queue(site: Site) -> None:
     site.meter.loads = {"orders": QueueLoad(40, 0)}
     site.attend()

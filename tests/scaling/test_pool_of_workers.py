@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import urllib.request
 from collections.abc import Iterator
@@ -112,6 +113,29 @@ def test_a_number_that_somebody_sets_by_hand_is_kept_shown_and_expires(
     wait_until(lambda: kinds()[-1] is not ScalingKind.PINNED, PATIENCE, "it expires")
     wait_until(lambda: cluster.deployments["yeeter-worker"].replicas == 1, PATIENCE, "and the load decides again")
     assert cluster.changes == [("yeeter-worker", 3), ("yeeter-worker", 1)]
+
+
+def test_over_the_api_a_number_takes_effect_at_once(site: Site, cluster: Cluster, tmp_path: Path) -> None:
+    """Without an autoscaler, too: the API's own account may do it."""
+    settings = autoscaler_settings(cluster, tmp_path, "api", free_port())
+    port = free_port()
+    site.start("api", "app", "serve", "--port", str(port), **settings)
+    wait_until(lambda: _answers(port), PATIENCE, "the API serves")
+    body = json.dumps({"replicas": 3}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/admin/workers/scale", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        pool = json.load(answer)
+    assert (pool["pin"]["replicas"], pool["decision"]["after"], pool["decision"]["applied"]) == (3, 3, True)
+    assert cluster.changes == [("yeeter-worker", 3)]
+
+
+def _answers(port: int) -> bool:
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).status == 200
+    except OSError:
+        return False
 
 
 def test_what_it_may_not_do_is_told_and_nothing_is_changed(site: Site, cluster: Cluster, tmp_path: Path) -> None:
