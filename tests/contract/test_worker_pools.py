@@ -17,25 +17,12 @@ from app.adapters.worker_pool.local import FileLeadership, LocalPools
 from app.domain.errors import Conflict, NotFound, Unavailable
 from app.domain.scaling import PoolPolicy
 from app.ports import WorkerPools
-from tests.services.kubernetes import NAMESPACE, Asked, Cluster
+from tests.services.kubernetes import NAMESPACE, Asked, Cluster, rules_of
 from tests.services.processes import wait_until
 
 POLICY = PoolPolicy(name="default", deployment="yeeter-worker", queues=("a", "b"))
 LEASE = "yeeter-autoscaler"
-RULES = [
-    {
-        "apiGroups": ["apps"],
-        "resources": ["deployments/scale"],
-        "resourceNames": ["yeeter-worker"],
-        "verbs": ["get", "patch"],
-    },
-    {
-        "apiGroups": ["coordination.k8s.io"],
-        "resources": ["leases"],
-        "resourceNames": [LEASE],
-        "verbs": ["get", "update"],
-    },
-]
+RULES = rules_of("autoscaler.yaml")
 WORKER = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -15,7 +15,7 @@ import yaml
 from app.domain.scaling import ScalingKind
 from tests.contract.test_worker_pools import LEASE, RULES
 from tests.scaling.site import PATIENCE, Site, Workload, rows_of
-from tests.services.kubernetes import NAMESPACE, Cluster
+from tests.services.kubernetes import NAMESPACE, Cluster, rules_of
 from tests.services.processes import free_port, wait_until
 
 BURST = 5000
@@ -27,13 +27,15 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with Cluster({"autoscaler": RULES}) as cluster:
+    with Cluster({"autoscaler": RULES, "api": rules_of("api.yaml")}) as cluster:
         cluster.add_deployment("yeeter-worker")
         cluster.add_lease(LEASE)
         yield cluster
 
 
-def autoscaler_settings(cluster: Cluster, folder: Path, name: str, port: int) -> dict[str, str]:
+def autoscaler_settings(
+    cluster: Cluster, folder: Path, name: str, port: int, account: str = "autoscaler"
+) -> dict[str, str]:
     """Of one replica: its pools, and a kubeconfig with its service account's token."""
     pools, kubeconfig = folder / "pools.yaml", folder / "kubeconfig"
     pools.write_text(yaml.safe_dump([POOL]))
@@ -41,8 +43,8 @@ def autoscaler_settings(cluster: Cluster, folder: Path, name: str, port: int) ->
         yaml.safe_dump(
             {
                 "clusters": [{"name": "test", "cluster": {"server": cluster.url}}],
-                "users": [{"name": "autoscaler", "user": {"token": "autoscaler"}}],
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "autoscaler"}}],
+                "users": [{"name": account, "user": {"token": account}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": account}}],
                 "current-context": "test",
             }
         )
@@ -117,7 +119,7 @@ def test_a_number_that_somebody_sets_by_hand_is_kept_shown_and_expires(
 
 def test_over_the_api_a_number_takes_effect_at_once(site: Site, cluster: Cluster, tmp_path: Path) -> None:
     """Without an autoscaler, too: the API's own account may do it."""
-    settings = autoscaler_settings(cluster, tmp_path, "api", free_port())
+    settings = autoscaler_settings(cluster, tmp_path, "api", free_port(), account="api")
     port = free_port()
     site.start("api", "app", "serve", "--port", str(port), **settings)
     wait_until(lambda: _answers(port), PATIENCE, "the API serves")

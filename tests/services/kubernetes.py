@@ -12,17 +12,27 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import kmock
+import yaml
 from kubernetes import client
 
 NAMESPACE = "yeeter"
+K8S = Path(__file__).resolve().parents[2] / "k8s"
 ADMINISTRATOR = "administrator"  # whose token may do everything, as kubectl's usually may
 VERBS = {"GET": "get", "PATCH": "patch", "PUT": "update", "POST": "create", "DELETE": "delete"}
 
 Rules = Sequence[Mapping[str, Sequence[str]]]  # of a Role, as its manifest has them
+
+
+def rules_of(manifest: str) -> Rules:
+    """Of the Role in a file of ``k8s/``: what the tests may do is what a deployment may."""
+    documents = yaml.safe_load_all((K8S / manifest).read_text(encoding="utf-8"))
+    (role,) = [document for document in documents if document["kind"] == "Role"]
+    return list(role["rules"])
 
 
 class Asked(NamedTuple):
