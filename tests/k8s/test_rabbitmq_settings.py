@@ -40,7 +40,8 @@ class Node(RabbitMq):
         objects = render((folder, *components))
         data = find(objects, "ConfigMap", "yeeter-rabbitmq")["data"]
         settings = data["rabbitmq.conf"] + SECRET["rabbitmq-default-user.conf"]
-        settings += f"prometheus.tcp.port = {free_port()}\n"
+        self.metrics_port = free_port()
+        settings += f"prometheus.tcp.port = {self.metrics_port}\n"
         if components:
             settings += self._local(find(objects, "ConfigMap", "yeeter-rabbitmq-tls")["data"]["tls.conf"])
         else:
@@ -49,6 +50,11 @@ class Node(RabbitMq):
         (self.folder / "rabbitmq.conf").write_text("\n".join(kept) + "\n")
         (self.folder / "advanced.config").write_text(data["advanced.config"])
         (self.folder / "enabled_plugins").write_text(data["enabled_plugins"])
+
+    def declare(self, queue: str) -> None:
+        broker = RabbitMqBroker(f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/%2F")
+        broker.declare([queue])
+        broker.close()
 
     def _local(self, settings: str) -> str:
         files = {"ca.crt": "ca.pem", "tls.crt": "127.0.0.1.crt", "tls.key": "127.0.0.1.key"}

@@ -32,6 +32,7 @@ from tests.k8s.manifests import (
 KUBERNETES = ("1.31", "1.37")  # oldest and newest that the manifests are for
 CUSTOM = {  # kind: its version, and what its specification must have
     "ExternalSecret": ("external-secrets.io/v1", {"secretStoreRef", "target", "dataFrom"}),
+    "PrometheusRule": ("monitoring.coreos.com/v1", {"groups"}),
     "ScaledObject": ("keda.sh/v1alpha1", {"scaleTargetRef", "triggers", "minReplicaCount", "maxReplicaCount"}),
     "ServiceMonitor": ("monitoring.coreos.com/v1", {"selector", "endpoints"}),
     "TriggerAuthentication": ("keda.sh/v1alpha1", {"secretTargetRef"}),
