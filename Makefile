@@ -26,10 +26,10 @@ demo: install ## Send 1,000 orders through a simulated department, nothing else 
 	$(BIN)/yeeter run mixed-department --orders 1000 --set study.pixels=tiny --set study.preset=compact
 
 test: install services lint ## Check everything: style, types, import floors, and every test against real services
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 coverage: install services ## The same tests, and which lines of app/ none of them reaches
-	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 # Other seeds, or the ones of a run that is to be replayed: make chaos CHAOS_SEEDS="7 8"
 CHAOS_SEEDS ?= $(shell od -An -N3 -tu4 /dev/urandom)
