@@ -137,7 +137,7 @@ def test_the_overlay_of_your_own_can_be_built(tmp_path: Path) -> None:
     assert set(secret["data"]) == set(read(BASE / "secrets.yaml")[0]["stringData"])
     assert "Deployment/yeeter-worker-send" in map(named, objects)
     images = {item["spec"]["template"]["spec"]["containers"][0]["image"] for item in of_kind(objects, "Deployment")}
-    assert images == {"registry.example/yeeter-api:0.1.0", "registry.example/yeeter-worker:0.1.0"}
+    assert images == {"registry.example/yeeter:0.1.0", "registry.example/yeeter-worker:0.1.0"}
 
 
 def test_rabbitmqs_settings_are_told_as_they_are() -> None:
