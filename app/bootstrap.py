@@ -139,7 +139,7 @@ class Bundle:
         Raises:
             Unavailable, NotFound: the cluster or the database; InvalidInput: a setting.
         """
-        if self.settings.autoscaler_platform == "kubernetes":
+        if self.settings.autoscaler_platform == "kubernetes" and self.settings.broker_url:
             pools, _ = _platform(self.settings)
             with self.scaling(pools) as keepers:
                 next(keeper for keeper in keepers if keeper.policy == policy).attend(measure=False)

@@ -99,12 +99,14 @@ def decision_view(record: ScalingRecord) -> DecisionView:
 
 def workers_view(bundle: Bundle) -> WorkersView:
     """The pools that are configured, and every worker that is alive. Raises Unavailable, InvalidInput."""
+    policies = bundle.pools
     with bundle.database.transaction() as work:
         now = work.scaling.now()
-        pins = {policy.name: work.pins.get(policy.name) for policy in bundle.pools}
-        last = {policy.name: work.scaling.history(policy.name, 0.0)[-1:] for policy in bundle.pools}
+        pools = [
+            _pool(policy, work.pins.get(policy.name), work.scaling.history(policy.name, 0.0)[-1:], now)
+            for policy in policies
+        ]
         workers = [_worker(row) for row in work.workers.alive()]
-    pools = [_pool(policy, pins[policy.name], last[policy.name], now) for policy in bundle.pools]
     return WorkersView(pools=pools, workers=workers)
 
 

@@ -34,6 +34,9 @@ class Metrics:
     def tell(self, decisions: Sequence[ScalingDecision], errors: Sequence[str], *, leads: bool) -> None:
         self._leads.set(leads)
         self._errors.inc(len(errors))
+        if not leads:  # what it knew when it led is not so for ever
+            for each in (self._replicas, self._wanted, self._pinned, self._backlog, self._rate, self._measured):
+                each.clear()
         for decision in decisions:
             pool = decision.pool
             self._decisions.labels(pool, decision.kind.value).inc()

@@ -41,7 +41,9 @@ class PoolPolicy(BaseModel):
     target_seconds: float = Field(default=60.0, gt=0, description="time in which the backlog shall be done")
     jobs_per_second: float = Field(default=5.0, gt=0, description="of one worker, until it has been measured")
     tolerance: float = Field(default=0.1, ge=0, lt=1, description="share by which the number may be off")
-    scale_in_after: float = Field(default=120.0, ge=0, description="seconds for which fewer must have been enough")
+    scale_in_after: float = Field(
+        default=120.0, ge=0, le=86_400, description="seconds for which fewer must have been enough"
+    )
     step_out: int = Field(default=100, ge=1, description="workers more at once, at most")
     step_in: int = Field(default=100, ge=1, description="workers fewer at once, at most")
     cpu_target: float | None = Field(

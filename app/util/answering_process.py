@@ -144,4 +144,9 @@ class AnsweringProcess:
 
 
 def _described(code: int) -> str:
-    return f"ended with exit code {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"ended by signal {-code}"

@@ -118,9 +118,13 @@ def test_one_that_is_away_is_said_to_be_that() -> None:
         ("amqp://", None, "RABBITMQ_URL"),
         ("amqp://host", "host:15672", "YEETER_RABBITMQ_MANAGEMENT_URL"),
         ("amqp://host", "ftp://host", "YEETER_RABBITMQ_MANAGEMENT_URL"),
+        ("amqp://host", "http://user:s3cret@host", "YEETER_RABBITMQ_MANAGEMENT_URL"),
+        ("amqp://host", "http://host:port", "YEETER_RABBITMQ_MANAGEMENT_URL"),
+        ("amqp://host", "http://[::1", "YEETER_RABBITMQ_MANAGEMENT_URL"),
     ],
 )
 def test_addresses_that_are_none(broker: str, management: str | None, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         RabbitMqQueueMeter(broker, management)
     assert refused.value.problems[0].field == field
+    assert "s3cret" not in str(refused.value)

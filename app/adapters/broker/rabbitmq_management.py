@@ -36,9 +36,7 @@ class RabbitMqQueueMeter:
         secure = broker.scheme == "amqps"
         port = MANAGEMENT_TLS_PORT if secure else MANAGEMENT_PORT
         self._base = (management_url or f"http{'s' * secure}://{_bracketed(broker.hostname)}:{port}").rstrip("/")
-        if urlsplit(self._base).scheme not in ("http", "https"):
-            cure = "give it as http://host:15672"
-            raise InvalidInput(Problem("YEETER_RABBITMQ_MANAGEMENT_URL", "not an http or https URL", cure))
+        _check(self._base)
         virtual_host = unquote(broker.path[1:]) or "/"
         self._path = f"/api/queues/{quote(virtual_host, safe='')}"
         credentials = (unquote(broker.username or "guest"), unquote(broker.password or "guest"))
@@ -49,7 +47,8 @@ class RabbitMqQueueMeter:
     def measure(self, queues: Collection[str]) -> Mapping[str, QueueLoad]:
         rows = self._ask()
         try:
-            found = {row["name"]: QueueLoad(row["messages_ready"], row["messages_unacknowledged"]) for row in rows}
+            asked = [row for row in rows if row["name"] in queues]
+            found = {row["name"]: QueueLoad(row["messages_ready"], row["messages_unacknowledged"]) for row in asked}
         except (KeyError, TypeError) as error:
             # A node that has just started lists its queues before it knows what they hold.
             raise Unavailable(f"RabbitMQ's management API at {self._base} has no totals yet (ask again)") from error
@@ -74,6 +73,20 @@ class RabbitMqQueueMeter:
         if not isinstance(rows, list):
             raise Unavailable(f"{place} gave no list of queues (is it RabbitMQ's?)")
         return rows
+
+
+def _check(management: str) -> None:
+    """Raises InvalidInput; its text repeats no part of the URL, which may hold a password."""
+    cure = "give it as http://host:15672; user and password are those of RABBITMQ_URL"
+    try:
+        parts = urlsplit(management)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+        httpx.URL(management)
+        assert parts.port is None or parts.port >= 0  # reading it may raise
+    except (ValueError, httpx.InvalidURL):
+        is_good = False
+    if not is_good:
+        raise InvalidInput(Problem("YEETER_RABBITMQ_MANAGEMENT_URL", "not a URL that can be used", cure))
 
 
 def _cure(status: int) -> str:

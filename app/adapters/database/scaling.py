@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.adapters.database.clock import read_now
 from app.adapters.database.rowset import clean_text
@@ -69,10 +70,13 @@ class SqlPins:
         return Pin(**row._mapping) if row is not None else None
 
     def set(self, pool: str, replicas: int, seconds: float, by: str) -> Pin:
-        self.remove(pool)
         pin = Pin(pool, replicas, read_now(self._connection) + timedelta(seconds=seconds), clean_text(by))
         row = {name: getattr(pin, name) for name in ("pool", "replicas", "until", "by")}
-        self._connection.execute(insert(scaling_pins).values(row))
+        insert_one = (postgresql if self._connection.dialect.name == "postgresql" else sqlite).insert
+        changed = {name: value for name, value in row.items() if name != "pool"}
+        self._connection.execute(
+            insert_one(scaling_pins).values(row).on_conflict_do_update(index_elements=["pool"], set_=changed)
+        )
         return pin
 
     def remove(self, pool: str) -> bool:

@@ -48,13 +48,14 @@ class WorkersFeed:
             await asyncio.sleep(self._look)
             try:
                 document = await to_thread.run_sync(self._read)
+                lasting = _lasting(document)
+                if lasting != self._known:
+                    self._known = lasting
+                    await self._tell(document)
             except YeeterError as error:
                 log.warning("worker pools can't be looked at", reason=str(error))
-                continue
-            lasting = _lasting(document)
-            if lasting != self._known:
-                self._known = lasting
-                await self._tell(document)
+            except Exception as error:  # a defect of one look must not end the others
+                log.exception("a defect in a look at the worker pools", error=repr(error))
 
 
 def _lasting(document: Document) -> Any:

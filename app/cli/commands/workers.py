@@ -39,6 +39,7 @@ _DECISIONS = (
     ("before", "BEFORE"),
     ("after", "AFTER"),
     ("wanted", "WANTED"),
+    ("applied", "DONE"),
     ("reason", "REASON"),
 )
 

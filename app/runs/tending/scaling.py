@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from app.domain.errors import Conflict, NotFound, Unavailable, YeeterError
+from app.domain.errors import Conflict, Unavailable, YeeterError
 from app.domain.scaling import Pin, PoolLoad, PoolPolicy, ScalingDecision, ScalingKind, decide
 from app.domain.template import DEFAULT_QUEUE
 from app.ports import Database, Leadership, QueueMeter, ScalingRecord, SeenPool, UnitOfWork, WorkerPools
@@ -50,14 +50,17 @@ class PoolKeeper:
             measure: whether to ask for the load, too; without it there is only a person's number to go by.
 
         Raises:
-            Unavailable, NotFound: the pool or the database could not be asked; nothing was changed.
+            Unavailable, NotFound: the pool or the database could not be asked, or the pool not be resized.
         """
+        before = self._newest()
         seen = self._parts.pools.look(self.policy)
         load = self._measure() if measure else "out of turn, because of a person's number"
         with self._parts.database.transaction() as work:
             records = work.scaling.history(self.policy.name, self.policy.scale_in_after)
             records = [record for record in records if record.identity == seen.identity]
-            pin = self._pin(work, seen, records)
+            # What was decided after the look accounts for what it saw, whatever that was.
+            is_late = bool(records) and records[-1].id > before
+            pin = work.pins.get(self.policy.name) if is_late else self._pin(work, seen, records)
             history = [record.decision for record in records]
             decision = decide(self.policy, work.scaling.now(), seen.size, load, history, pin)
             to_do = decision.after != decision.before
@@ -68,8 +71,8 @@ class PoolKeeper:
     def _act(self, seen: SeenPool, decision: ScalingDecision, id_: int) -> ScalingDecision:
         try:
             self._parts.pools.resize(self.policy, seen, decision.after)
-        except (Conflict, NotFound, Unavailable) as error:
-            log.error("pool not resized", pool=self.policy.name, wanted=decision.after, reason=str(error))
+        except Conflict as error:  # somebody else was faster: the next look sees what they did
+            log.warning("pool not resized", pool=self.policy.name, wanted=decision.after, reason=str(error))
             return replace(decision, kind=ScalingKind.HELD, after=decision.before, reason=str(error))
         log.info(
             "pool resized", pool=self.policy.name, before=decision.before, after=decision.after, why=decision.reason
@@ -77,6 +80,11 @@ class PoolKeeper:
         with self._parts.database.transaction() as work:
             work.scaling.mark_applied(id_)
         return decision
+
+    def _newest(self) -> int:
+        """The id of the last decision; 0 where there is none."""
+        with self._parts.database.transaction() as work:
+            return max((record.id for record in work.scaling.history(self.policy.name, 0.0)), default=0)
 
     def _measure(self) -> PoolLoad | str:
         """The load, or why there is none."""
