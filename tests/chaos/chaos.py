@@ -59,7 +59,7 @@ class Chaos:
         )
         found = violations(self.evidence, expected) + self.crew.complaints
         instances = sum(study.instances for study in self.evidence.studies)
-        extra = self.department.stores.requests - instances
+        extra = max(self.department.stores.requests - instances, 0)  # a request that came in two pieces is not counted
         self.figures |= {
             "orders": len(self.evidence.orders),
             "violations": len(found),

@@ -98,7 +98,8 @@ def _read_report(path: Path) -> tuple[Figures, list[str]]:
 
 def _read_output(check: Check, output: str) -> Figures:
     match = re.search(check.reads, output) if check.reads else None
-    return {name: _number(value) for name, value in match.groupdict().items()} if match else {}
+    found = match.groupdict() if match else {}
+    return {name: _number(value) for name, value in found.items() if value is not None}
 
 
 def _plain(recorded: defaultdict[str, list[float]]) -> Figures:
