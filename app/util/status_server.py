@@ -16,11 +16,18 @@ Answer = Callable[[], tuple[int, str, bytes]]  # status, content type, body
 
 @contextmanager
 def serve_status(port: int | None, routes: Mapping[str, Answer]) -> Iterator[None]:
-    """Serve on all addresses of the pod while the block runs; nothing when no port is set (0 picks a free one)."""
+    """Serve on all addresses of the pod while the block runs; nothing when no port is set (0 picks a free one).
+
+    Raises:
+        OSError: the port is taken, or not ours to take; says so.
+    """
     if port is None:
         yield
         return
-    server = ThreadingHTTPServer(("", port), _handler(routes))
+    try:
+        server = ThreadingHTTPServer(("", port), _handler(routes))
+    except OSError as error:
+        raise OSError(f"port {port} of the health endpoint can't be listened on: {error.strerror}") from error
     log.info("health endpoint", port=server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, name="status", daemon=True)
     thread.start()

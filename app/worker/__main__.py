@@ -19,7 +19,7 @@ def main() -> int:
         settings = load_settings()
         configure_logs(settings.log_level, settings.log_format)
         return run_worker(settings, names)
-    except YeeterError as error:
+    except (YeeterError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
 
