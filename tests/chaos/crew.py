@@ -101,15 +101,19 @@ class Crew:
         with self._lock:
             return self._freeze(self._draw.choice([worker for worker in self._workers if worker.child.running]))
 
-    def freeze_producer(self) -> Member:
+    def freeze_producers(self) -> list[Member]:
+        """Whoever runs, one of whom holds the run: the youngest need not, while one before it is frozen or was so."""
         self.wait_for_holder()
         with self._lock:
-            return self._freeze(self._producers[-1])
+            return [self._freeze(producer) for producer in self._producers if producer.child.running]
 
-    def kill_producer(self) -> None:
+    def kill_producers(self) -> None:
+        """Whoever runs, as for freezing."""
         self.wait_for_holder()
         with self._lock:
-            self._kill(self._producers[-1])
+            for producer in self._producers:
+                if producer.child.running:
+                    self._kill(producer)
 
     def retire_worker(self) -> float:
         """SIGTERM to the one that has worked longest, which must end in good order; the seconds it took to end.

@@ -46,7 +46,7 @@ class Director:
             "archive_away": self._take_archive_away,
             "receiver_killed": lambda _: self._restart_receiver(),
             "worker_frozen": self._freeze_worker,
-            "producer_killed": lambda _: crew.kill_producer(),
+            "producer_killed": lambda _: crew.kill_producers(),
             "producer_frozen": lambda _: self._freeze_producer(),
             "producer_killed_while_waiting": lambda _: self._kill_waiting_producer(),
             "junk": lambda _: self._publish_junk(),
@@ -117,12 +117,13 @@ class Director:
     def _freeze_producer(self) -> None:
         """Until another one has taken over; one that was stopped in mid-transaction can hold that up for long."""
         before = self._crew.wait_for_holder()
-        frozen = self._crew.freeze_producer()
+        frozen = self._crew.freeze_producers()
         try:
             self._crew.wait_for_holder(besides=before, seconds=3 * LEASE_SECONDS)
         except TimeoutError:
             self._say("it was stopped in a transaction: nobody could take over")
-        self._crew.thaw(frozen)
+        for producer in frozen:
+            self._crew.thaw(producer)
 
     def _kill_waiting_producer(self) -> None:
         """With the archive away no order can end, so that all of them are emitted before the last one has ended."""
@@ -130,7 +131,7 @@ class Director:
             self._department.pace.open()
             self._wait(lambda: self._rows.state() == "WAITING_ON_WORKERS", "the end of the emission")
             before = self._crew.wait_for_holder()
-            self._crew.kill_producer()
+            self._crew.kill_producers()
             self._crew.wait_for_holder(besides=before)
 
     def _publish_junk(self) -> None:
