@@ -61,6 +61,13 @@ class Subscription(Protocol):
         """Done with these. Order does not matter; each is acknowledged once."""
         ...
 
+    def still_ours(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Those, of deliveries that are not settled, that did not go back to their queue with a lost connection.
+
+        The others come again, to us or to somebody else.
+        """
+        ...
+
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Not begun: put them back for somebody else (shutdown only, never as a retry).
 

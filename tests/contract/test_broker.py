@@ -172,6 +172,15 @@ def test_settling_after_the_end_does_nothing(broker: Broker) -> None:
     assert sorted(ids(collect(broker.subscribe(["work"], prefetch=10), 2))) == ["a", "b"]
 
 
+def test_what_went_back_to_its_queue_is_not_ours_any_more(broker: Broker) -> None:
+    broker.publish(messages("a", "b"))
+    subscription = broker.subscribe(["work"], prefetch=10)
+    deliveries = collect(subscription, 2)
+    assert subscription.still_ours(deliveries) == deliveries
+    subscription.close()
+    assert subscription.still_ours(deliveries) == []
+
+
 def test_acknowledges_from_many_threads(broker: Broker) -> None:
     broker.publish(numbered(0, 200))
     subscription = broker.subscribe(["work"], prefetch=40)

@@ -115,10 +115,11 @@ class World:
         prefetch: int = 32,
         lease: float = 60.0,
         step_grace: float = 5.0,
+        broker: Any = None,
     ) -> Worker:
         options = WorkerOptions(name, queues or (QUEUE,), concurrency, prefetch, lease, step_grace)
         isolation = Isolation(self.start_child, step_grace)
-        return Worker(options, self.broker, self.database, self.steps, self.studies, isolation)
+        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation)
 
     def run_to_end(self, run: Run, *queues: str) -> Run:
         worker = self.worker(*queues)

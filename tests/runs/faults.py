@@ -1,16 +1,57 @@
-"""Databases that do what happens to processes: one that dies with its producer, and one that freezes it."""
+"""What happens to processes: databases that die with a producer, or freeze it, and a connection that is cut."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+from app.adapters.broker.in_process import InProcessBroker
 from app.adapters.database import SqlDatabase
 from app.domain.errors import Conflict
 from app.domain.run import Run
-from app.ports import UnitOfWork
+from app.ports import Delivery, Subscription, UnitOfWork
 from tests.runs.conftest import World
+
+
+class CutBroker:
+    """A worker's connection to a broker that others have, too: what it holds goes back when it is cut."""
+
+    def __init__(self, broker: InProcessBroker) -> None:
+        self._broker = broker
+        self._subscriptions: list[_CutSubscription] = []
+
+    def subscribe(self, queues: Sequence[str], prefetch: int) -> Subscription:
+        self._subscriptions.append(_CutSubscription(lambda: self._broker.subscribe(queues, prefetch)))
+        return self._subscriptions[-1]
+
+    def cut(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.now.close()
+
+    def mend(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.now = subscription.open()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._broker, name)
+
+
+class _CutSubscription:
+    def __init__(self, open: Callable[[], Subscription]) -> None:
+        self.open = open
+        self.now = open()
+
+    def receive(self, maximum: int, timeout: float) -> list[Delivery]:
+        received = self.now.receive(maximum, timeout)
+        if not received:
+            time.sleep(0.01)  # one that was closed does not wait
+        return received
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.now, name)
 
 
 class Killed(Exception):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from app.domain.run import RunState, StepState
 from app.ports import Message, StepContext, StepResult
 from tests.runs.conftest import QUEUE, World
 from tests.runs.fakes import generated
-from tests.runs.faults import Producing
+from tests.runs.faults import CutBroker, Producing
 from tests.services.processes import wait_until
 
 ORDERS = 12
+SHORT = 0.5  # seconds in which what must not happen would
 
 
 class Turnstile:
@@ -87,6 +89,32 @@ def test_one_that_its_worker_still_has_is_not_begun_again_and_holds_up_nobody(wo
     wait_until(lambda: world.broker.depth(QUEUE).ready == 0, 60, "the queue is empty")
     assert worker.stop(10)
     assert sorted(world.steps.steps["GENERATE_DICOM"].ran) == [0, 1]
+    assert [event.event.starts for event in world.events(run, "job.started")] == [1, 1]
+
+
+def test_one_that_went_back_to_its_queue_meanwhile_is_left_to_whoever_gets_it_next(world: World) -> None:
+    """As when a worker waits for a free hand, and its connection is cut."""
+    run = world.start(orders=2)
+    turnstile = world.steps.steps["GENERATE_DICOM"].act = Turnstile()
+    producing = Producing(world, run)
+    wait_until(lambda: world.broker.depth(QUEUE).ready == 2, 60, "both jobs are published")
+    deliver_once(world, 2)
+    broker = CutBroker(world.broker)
+    worker = world.worker(concurrency=1, broker=broker)
+    worker.start()
+    wait_until(lambda: len(turnstile.at_work) == 1, 60, "the first job is begun")
+    wait_until(lambda: world.broker.depth(QUEUE).ready == 0, 60, "the worker has the second one's message")
+    broker.cut()
+    elsewhere = world.broker.subscribe([QUEUE], 2)
+    assert len(elsewhere.receive(2, 60)) == 2
+    turnstile.open.set()
+    wait_until(lambda: not worker.running, 60, "the worker is done with the first job")
+    time.sleep(SHORT)
+    assert len(world.steps.steps["GENERATE_DICOM"].ran) == 1
+    elsewhere.close()
+    broker.mend()
+    assert producing.wait().state is RunState.COMPLETED
+    assert worker.stop(10)
     assert [event.event.starts for event in world.events(run, "job.started")] == [1, 1]
 
 

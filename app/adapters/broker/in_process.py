@@ -149,6 +149,11 @@ class InProcessSubscription:
             self._settle(deliveries)
             self._changed.notify_all()
 
+    def still_ours(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """All that are not settled, until it is closed."""
+        with self._changed:
+            return [delivery for delivery in deliveries if delivery.tag in self._unsettled]
+
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Not begun: put them back for somebody else."""
         with self._changed:

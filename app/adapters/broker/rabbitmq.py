@@ -208,6 +208,10 @@ class RabbitMqSubscription:
         """Done with these."""
         self._consumer.acknowledge(_incoming(deliveries))
 
+    def still_ours(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Those whose channel is open."""
+        return [delivery for delivery in deliveries if cast(Incoming, delivery.tag).channel.is_open]
+
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Not begun: put them back for somebody else."""
         self._consumer.requeue(_incoming(deliveries))

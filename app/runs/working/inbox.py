@@ -45,6 +45,10 @@ class Inbox:
             stopping.wait(RETRY)
             return []
 
+    def still_ours(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Those, of deliveries that are not settled, that did not go back to their queue meanwhile."""
+        return self._opened().still_ours(deliveries)
+
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         try:
             self._opened().acknowledge(deliveries)

@@ -58,8 +58,7 @@ class Taker:
     def work(self) -> None:
         """Until the worker stops."""
         while not self._desk.stopping.is_set():
-            again = self._to_claim_again()
-            deliveries = self._for_free_hands(again) if again else self._next()
+            deliveries = self._for_free_hands() if self._to_claim_again() else self._next()
             if deliveries:
                 self._take(deliveries)
         self._inbox.give_back(self._again)
@@ -72,15 +71,23 @@ class Taker:
         return [delivery for delivery in received if not delivery.redelivered]
 
     def _to_claim_again(self) -> list[Delivery]:
-        """But for jobs that we have: their messages came again because we lost the broker, not they their worker."""
-        ours = {claimed.job.id for claimed in self._desk.held} if self._again else ()
+        """But for jobs that we have: their messages came again because we lost the broker, not they their worker.
+
+        Nor is a job claimed by a message that went back to its queue while it waited here: by then the worker that
+        got it next may have begun.
+        """
+        if not self._again:
+            return []
+        self._again = self._inbox.still_ours(self._again)
+        ours = {claimed.job.id for claimed in self._desk.held}
         return [delivery for delivery in self._again if delivery.message_id not in ours]
 
-    def _for_free_hands(self, again: Sequence[Delivery]) -> Sequence[Delivery]:
+    def _for_free_hands(self) -> list[Delivery]:
         free = self._desk.wait_for_room(self._terms.hands - 1, self._terms.hands)
-        for delivery in again[:free]:
+        again = self._to_claim_again()[:free]  # not those from before the wait, which may have gone back during it
+        for delivery in again:
             self._again.remove(delivery)
-        return again[:free]
+        return again
 
     def give_back(self, claimed: Sequence[Claimed]) -> None:
         """Claimed, and not begun: others may have them."""
