@@ -31,6 +31,9 @@ def run_autoscaler(settings: Settings, *, once: bool = False) -> int:
     if not settings.broker_url:
         cure = "set it: without a broker, a run's workers are threads of its own"
         raise InvalidInput(Problem("RABBITMQ_URL", "an autoscaler needs a broker", cure))
+    if once and settings.autoscaler_platform == "local":
+        cure = "leave --once away, or scale a Deployment (YEETER_AUTOSCALER_PLATFORM=kubernetes)"
+        raise InvalidInput(Problem("--once", "workers of this machine end with their autoscaler", cure))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

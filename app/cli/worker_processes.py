@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 
 from app.cli.output import note
+from app.util.child_programs import ChildPrograms
 
 STOP_SECONDS = 10.0  # beyond the workers' own grace period
 
@@ -20,15 +20,13 @@ class WorkerProcesses:
     """A context manager around so many workers of these queues."""
 
     def __init__(self, count: int, queues: Sequence[str], grace: float) -> None:
-        command = [sys.executable, "-m", "app.worker", "--queues", ",".join(queues)]
         # Any port for /healthz: a fixed one would serve the first worker only.
-        environment = {"YEETER_LOG_LEVEL": "warning"} | os.environ | {"YEETER_WORKER_HEALTH_PORT": "0"}
+        programs = ChildPrograms(
+            {"YEETER_LOG_LEVEL": "warning"} | os.environ | {"YEETER_WORKER_HEALTH_PORT": "0"},
+        )
         self._grace = grace
-        # A session of their own: Ctrl-C is for the run, which still needs its workers while it drains.
-        self._running = [
-            subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
-            for _ in range(count)
-        ]
+        # Ctrl-C is for the run, which still needs its workers while it drains.
+        self._running = [programs.start("app.worker", "--queues", ",".join(queues)) for _ in range(count)]
 
     def report_ended(self) -> None:
         """Tell of workers that ended by themselves, each once."""

@@ -101,7 +101,7 @@ class ForkedChild:
         word = self._news.readline()
         if not word.startswith(b"pid "):
             self.close()
-            raise OSError(word.decode().strip() or "the process that forks has ended")
+            raise OSError(word.decode().strip() or "the process that forks has ended, or has no room for more files")
         self._pid = int(word.split()[1])
 
     def poll(self) -> int | None:
@@ -125,10 +125,15 @@ class ForkedChild:
 
     def _end(self, timeout: float | None) -> int | None:
         with self._reading:
-            if self._code is None and select.select([self._news], [], [], timeout)[0]:
+            if self._code is None and self._has_news(timeout):
                 word = self._news.readline()
                 self._code = int(word) if word.endswith(b"\n") else _GONE
             return self._code
+
+    def _has_news(self, timeout: float | None) -> bool:
+        waiting = select.poll()  # select() knows no file descriptor beyond 1,023
+        waiting.register(self._news, select.POLLIN)
+        return bool(waiting.poll(None if timeout is None else timeout * 1000))
 
 
 class _Server:
@@ -150,7 +155,7 @@ class _Server:
         os.set_blocking(ring, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(ring, warn_on_full_buffer=False)
-        with contextlib.suppress(OSError):  # we are gone
+        try:
             while True:
                 ready, _, _ = select.select([requests, bell], [], [])
                 if bell in ready:
@@ -158,9 +163,14 @@ class _Server:
                     self._bury()
                 if requests in ready and not self._heed((bell, ring)):
                     break
-        for pid in self._news:
-            _end_group(pid)
-        os._exit(0)
+        except OSError:
+            pass  # we are gone
+        except BaseException:  # it can't rise into the program that we were forked from
+            sys.excepthook(*sys.exc_info())
+        finally:
+            for pid in self._news:
+                _end_group(pid)
+            os._exit(0)
 
     def _heed(self, own: tuple[int, int]) -> bool:
         """Do what is asked; False when nobody is there any more to ask."""
@@ -168,8 +178,11 @@ class _Server:
         if len(request) < _REQUEST.size:
             return False
         word, pid = _REQUEST.unpack(request)
-        if word == _START:
+        if word == _START and len(files) == 3:
             self._start(files, own)
+        elif word == _START:  # we have no room for its files; closing what came is how the other side learns of it
+            for file in files:
+                os.close(file)
         elif pid in self._news:
             _end_group(pid)
         return True

@@ -17,6 +17,7 @@ from app.domain.template import DEFAULT_QUEUE
 from app.runs.working.work import Worker
 from app.settings import Settings
 from app.util.answering_process import AnsweringProcess
+from app.util.child_programs import wait_for_end_of_input
 from app.util.fork_server import ForkServer
 from app.util.status_server import serve_status
 from app.worker.health import health_routes
@@ -27,8 +28,8 @@ log = structlog.get_logger()
 RETRY = 2.0
 
 
-def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
-    """Work until SIGTERM or SIGINT; 0 when nothing was left over.
+def run_worker(settings: Settings, queues: Sequence[str] = (), *, end_with_input: bool = False) -> int:
+    """Work until SIGTERM or SIGINT, or ``end_with_input`` until standard input ends; 0 when nothing was left over.
 
     1 when running jobs outlasted the grace period, or the worker could not go on and has to be started anew.
 
@@ -43,6 +44,8 @@ def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if end_with_input:
+        threading.Thread(target=_stop_at_end_of_input, args=[stop], name="input", daemon=True).start()
     with closing(nursery), bootstrap(settings, lambda: AnsweringProcess(nursery.start())) as bundle:
         worker = bundle.worker(names)
         with serve_status(settings.worker_health_port, health_routes(worker)):
@@ -61,6 +64,11 @@ def run_worker(settings: Settings, queues: Sequence[str] = ()) -> int:
     if not whole:
         os._exit(1)  # a job that outlasted the grace period must not hold up the exit; its message goes back
     return 1 if died else 0
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    wait_for_end_of_input()
+    stop.set()
 
 
 def _queue(name: str, settings: Settings) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -47,8 +48,36 @@ def test_default_stands_for_the_servers_own_queue(
         with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
             figures = json.load(answer)
         nothing = {"running": 0, "done": 0, "isolated": 0, "hands_lost": 0}
-        assert figures == {"alive": True, "trouble": ""} | nothing
+        assert figures == {"alive": True, "consuming": True, "trouble": ""} | nothing
         assert worker.terminate() == 0
+
+
+def test_one_that_waits_for_the_broker_is_healthy_and_not_ready(world: World, tmp_path: Path) -> None:
+    health, nobody = free_port(), free_port()
+    with working(
+        tmp_path, f"amqp://guest:guest@127.0.0.1:{nobody}/", "default", YEETER_WORKER_HEALTH_PORT=str(health)
+    ) as worker:
+        worker.wait_for_line("waiting for the broker", 120)
+        with urlopen(f"http://127.0.0.1:{health}/healthz", timeout=60) as answer:
+            assert json.load(answer)["consuming"] is False
+        with pytest.raises(HTTPError) as error:
+            urlopen(f"http://127.0.0.1:{health}/readyz", timeout=60)
+        assert error.value.code == 503
+        assert worker.terminate() == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "setting"), [("app.worker", "YEETER_WORKER_HEALTH_PORT"), ("app.autoscaler", "YEETER_AUTOSCALER_PORT")]
+)
+def test_a_port_for_health_that_is_taken_is_told_in_a_line(
+    module: str, setting: str, world: World, tmp_path: Path, listening_port: int
+) -> None:
+    own = environment(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path / 'yeeter.db'}", RABBITMQ_URL="amqp://127.0.0.1:1/")
+    with Program([sys.executable, "-m", module], tmp_path / "log", own | {setting: str(listening_port)}) as program:
+        assert program.wait(120) == 2
+        told = f"error: port {listening_port} of the health endpoint can't be listened on: Address already in use"
+        assert program.output.strip().splitlines()[-1] == told
+        assert "Traceback" not in program.output
 
 
 @pytest.mark.timeout(600)

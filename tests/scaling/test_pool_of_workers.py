@@ -181,9 +181,23 @@ def test_the_local_platform_scales_processes_of_this_machine(site: Site, tmp_pat
     assert set(site.times_done().values()) == {1} and len(site.times_done()) == 600
     rows = site.database.queries.scaling_decisions(None, after=None, limit=500).rows
     assert rows_of(rows)[0][0] == 0
-    second = site.start("autoscaler-2", "app.autoscaler", "--once", **settings)
-    assert second.wait(60) == 1  # the other one leads
+    refused = site.start("autoscaler-once", "app.autoscaler", "--once", **settings)
+    assert refused.wait(60) == 2 and "--once: workers of this machine end with their autoscaler" in refused.output
     autoscaler.signal(signal.SIGTERM)
     assert autoscaler.wait(60) == 0
+    assert nobody_works(site)  # they were told to go, and said so
+
+
+def test_workers_of_this_machine_do_not_outlive_an_autoscaler_that_is_killed(site: Site, tmp_path: Path) -> None:
+    pools = tmp_path / "pools.yaml"
+    pools.write_text(yaml.safe_dump([POOL | {"min": 2, "max": 2}]))
+    settings = {"YEETER_AUTOSCALER_POOLS_FILE": str(pools), "YEETER_AUTOSCALER_INTERVAL": "1"}
+    autoscaler = site.start("autoscaler", "app.autoscaler", **settings)
+    wait_until(lambda: not nobody_works(site), PATIENCE, "its workers")
+    autoscaler.signal(signal.SIGKILL)
+    wait_until(lambda: nobody_works(site), PATIENCE, "the workers that end in good order, and say so")
+
+
+def nobody_works(site: Site) -> bool:
     with site.database.transaction() as work:
-        assert work.workers.alive() == []  # they were told to go, and said so
+        return work.workers.alive() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from app.util.fork_server import ForkServer
 from tests.services.processes import wait_until
 
 PARENT = """
-import os, sys
+import os, resource, sys
 from app.util.fork_server import ForkServer
 server, children = ForkServer(lambda: sys.stdin.read()), []
 for line in sys.stdin:
@@ -29,6 +30,11 @@ for line in sys.stdin:
                 print(error, flush=True)
         case ["close"]: server.close(); print("closed", flush=True)
         case ["alive"]: print(server.is_alive, flush=True)
+        case ["poll"]: print(children[-1].poll(), flush=True)
+        case ["hoard", count]:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (2 * int(count), 2 * int(count)))
+            hoard = [os.dup(0) for _ in range(int(count))]
+            print(hoard[-1], flush=True)
         case ["server"]: print(server._pid, flush=True)
 """
 
@@ -115,3 +121,24 @@ def test_a_process_with_threads_can_not_make_one() -> None:
     finally:
         release.set()
         thread.join()
+
+
+def test_a_program_with_very_many_files_open_has_children_like_any_other(parent: Parent) -> None:
+    assert int(parent.ask("hoard 1100")) > 1023  # where select() ends
+    child = int(parent.ask("start"))
+    assert parent.ask("poll") == "None"
+    os.kill(child, signal.SIGKILL)
+    ends(child)
+    wait_until(lambda: parent.ask("poll") == "-9", 30, "its end is told")
+
+
+def test_a_server_without_room_for_a_childs_files_says_so_and_lives_on(parent: Parent) -> None:
+    server = int(parent.ask("server"))
+    whole = resource.prlimit(server, resource.RLIMIT_NOFILE)
+    assert int(parent.ask("start")) > 0
+    used = len(list(Path(f"/proc/{server}/fd").iterdir()))
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (used, whole[1]))
+    assert "the process that forks" in parent.ask("start")
+    resource.prlimit(server, resource.RLIMIT_NOFILE, whole)
+    assert parent.ask("alive") == "True"
+    assert int(parent.ask("start")) > 0

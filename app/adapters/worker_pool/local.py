@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ import structlog
 from app.domain.errors import Conflict, Unavailable
 from app.domain.scaling import PoolPolicy, PoolSize
 from app.ports import SeenPool
+from app.util.child_programs import ChildPrograms
 
 log = structlog.get_logger()
 
@@ -27,15 +27,10 @@ StartWorker = Callable[[Sequence[str]], subprocess.Popen[bytes]]
 
 
 def start_worker(environment: dict[str, str]) -> StartWorker:
-    """Starts ``python -m app.worker`` in a session of its own: a Ctrl-C is for the autoscaler to act on."""
-
-    def start(queues: Sequence[str]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "app.worker", "--queues", ",".join(queues)]
-        # Any port for /healthz: a fixed one would serve the first worker only.
-        own = environment | {"YEETER_WORKER_HEALTH_PORT": "0"}
-        return subprocess.Popen(command, env=own, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
-
-    return start
+    """Starts ``python -m app.worker``; such a worker drains when the autoscaler ends, however that ends."""
+    # Any port for /healthz: a fixed one would serve the first worker only.
+    programs = ChildPrograms(environment | {"YEETER_WORKER_HEALTH_PORT": "0"})
+    return lambda queues: programs.start("app.worker", "--queues", ",".join(queues))
 
 
 class _Pool:

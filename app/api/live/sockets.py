@@ -100,7 +100,7 @@ class Sockets:
         # The gate has judged every origin already; what this library allows by itself can be talked into by headers.
         self.server = socketio.AsyncServer(async_mode="asgi", max_http_buffer_size=MAX_MESSAGE, cors_allowed_origins=[])
         self._hub = Hub(database, Outbound(self.server))
-        self._workers = WorkersFeed(read_workers, self._tell_of_workers)
+        self._workers = WorkersFeed(read_workers, self._tell_of_workers, lambda: bool(self._tokens))
         self._access = access
         self._max_sockets = max_sockets
         self._token_look = token_look

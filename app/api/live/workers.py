@@ -23,11 +23,16 @@ class WorkersFeed:
     """Used on the event loop only."""
 
     def __init__(
-        self, read: Callable[[], Document], tell: Callable[[Document], Awaitable[None]], look: float = LOOK
+        self,
+        read: Callable[[], Document],
+        tell: Callable[[Document], Awaitable[None]],
+        has_clients: Callable[[], bool],
+        look: float = LOOK,
     ) -> None:
         """``read`` is called in a thread; ``tell`` reaches every client."""
         self._read = read
         self._tell = tell
+        self._has_clients = has_clients
         self._look = look
         self._task: asyncio.Task[None] | None = None
         self._known: Any = None
@@ -46,6 +51,8 @@ class WorkersFeed:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._look)
+            if not self._has_clients():
+                continue
             try:
                 document = await to_thread.run_sync(self._read)
                 lasting = _lasting(document)

@@ -87,6 +87,7 @@ class Worker:
         studies: StudyStore,
         isolation: Isolation,
     ) -> None:
+        self.is_started = False
         self._options = options
         self._broker = broker
         prefetch = max(options.prefetch, options.concurrency)  # fewer would leave hands idle
@@ -136,6 +137,7 @@ class Worker:
         self._hands.start()
         for thread in (self._finishing, self._taking, self._emptying, self._keeping, self._beating):
             thread.start()
+        self.is_started = True
 
     def stop(self, grace: float) -> bool:
         """Stop taking, give running jobs ``grace`` seconds, write and acknowledge; True when nothing was left over."""
@@ -162,7 +164,8 @@ class Worker:
 
     @property
     def is_alive(self) -> bool:
-        return not self.trouble and all(thread.is_alive() for thread in self._threads())
+        """Also one that has not been started."""
+        return not self.trouble and (not self.is_started or all(thread.is_alive() for thread in self._threads()))
 
     @property
     def trouble(self) -> str:
