@@ -381,3 +381,58 @@ workers = Table(
     Column("started_at", Instant, nullable=False, server_default=database_now()),
     Column("seen_at", Instant, nullable=False, server_default=database_now()),
 )
+
+
+def _of_a_run(name: str, key: Column[Any], *rest: Column[Any]) -> Table:
+    """What is written of a run when an epoch of it has ended."""
+    run = Column("run_id", RunId, ForeignKey(runs.c.id, ondelete="CASCADE"), primary_key=True)
+    return Table(name, metadata, run, Column("epoch", Integer, primary_key=True), key, *rest)
+
+
+run_stages = _of_a_run(
+    "run_stages",
+    Column("stage", String(80), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    # Seconds.
+    *(Column(name, Float, nullable=False) for name in ("min", "mean", "p50", "p90", "p95", "p99", "max")),
+    Column("histogram", Text, nullable=False),  # HDR, of microseconds: to be merged with others, never averaged
+)
+
+run_intervals = _of_a_run(
+    "run_intervals",
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("begins", Float, nullable=False),  # seconds since the run began
+    Column("seconds", Float, nullable=False),
+    *(
+        Column(name, Integer, nullable=False)
+        for name in ("emitted", "acknowledged", "completed", "failed", "cancelled", "retried", "jobs", "instances")
+    ),
+    Column("bytes", BigInteger, nullable=False),
+    # Jobs, at the interval's end.
+    Column("queued", Integer, nullable=False),
+    Column("running", Integer, nullable=False),
+    Column("latency", Json, nullable=False),  # by stage: count, p50, p95, p99, max
+)
+
+run_workers = _of_a_run(
+    "run_workers",
+    Column("worker", String(128), primary_key=True),
+    Column("jobs", Integer, nullable=False),
+    Column("busy_seconds", Float, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+)
+
+benchmarks = Table(
+    "benchmarks",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False, server_default=database_now()),
+    Column("suite", String(32), nullable=False),
+    Column("command", Text, nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("machine", Json, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("figures", Json, nullable=False),
+    Index("ix_benchmarks_suite", "suite", "id"),
+)
