@@ -12,14 +12,14 @@ from starlette.types import ASGIApp
 
 from app.api.access import Access, Authentication, open_paths
 from app.api.body import BodyLimits
+from app.api.figures import LiveFigures
 from app.api.gate import LOOPBACK_NAMES, Gate
 from app.api.live.sockets import Sockets
 from app.api.once import answer_replays
 from app.api.problems import MEDIA_TYPE, handle_errors
 from app.api.producers import Producers
-from app.api.routes import admin, dead_letters, monitoring, orders, runs, templates, workers
+from app.api.routes import admin, dead_letters, metrics, monitoring, orders, runs, templates, workers
 from app.api.services import Services
-from app.api.summaries import LiveSummaries
 from app.api.tokens import Tokens
 from app.api.worker_views import workers_view
 from app.bootstrap import Bundle
@@ -39,6 +39,7 @@ ROUTERS = (
     templates.router,
     runs.router,
     orders.router,
+    metrics.router,
     dead_letters.router,
     admin.router,
     workers.router,
@@ -57,7 +58,7 @@ def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
     services = Services(
         bundle,
         producers or Producers(settings, bundle.database),
-        LiveSummaries(bundle.database.feed),
+        LiveFigures(bundle.database),
         Allowlist(settings.allowed_destinations),
     )
     sockets = Sockets(bundle.database, access, lambda: workers_view(bundle).model_dump(mode="json"))

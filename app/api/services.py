@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.api.figures import LiveFigures
 from app.api.producers import Producers
-from app.api.summaries import LiveSummaries
 from app.bootstrap import Bundle
 from app.domain.allowlist import Allowlist
 
@@ -17,7 +17,7 @@ from app.domain.allowlist import Allowlist
 class Services:
     bundle: Bundle
     producers: Producers
-    summaries: LiveSummaries
+    figures: LiveFigures
     allowlist: Allowlist
 
 

@@ -22,9 +22,9 @@ from app.ports import Database
 from app.producer.session import run_session
 from app.runs.control import request_cancel, request_resume
 from app.runs.producing.give_up import give_up
-from app.runs.producing.phases import Folds
 from app.runs.producing.preflight import require_destinations
 from app.runs.producing.produce import Producer
+from app.runs.reading.folds import Folds
 from app.runs.reading.progress import ProgressFold
 from app.runs.reading.summary import SummaryFold
 from app.runs.start import RunRequest, add_run, prepare_run, template_of

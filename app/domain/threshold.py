@@ -23,7 +23,8 @@ STANDING_THRESHOLDS = (
 )
 
 STAGES = ("hl7_ack", "publish", "job_wait", "job_run", "c_store", "order_to_stored")
-_STATISTICS = ("min", "mean", "p50", "p95", "p99", "max")
+_LATENCY = "latency_seconds"
+_STATISTICS = ("min", "mean", "p50", "p90", "p95", "p99", "max")
 _SECTIONS = {
     "orders": ("requested", "emitted", "acknowledged", "completed", "failed", "cancelled", "not_emitted"),
     "hl7": ("sent", "accepted", "errors", "rejected", "timeouts", "resent", "possibly_duplicated"),
@@ -32,11 +33,13 @@ _SECTIONS = {
     "reconciliation": ("expected", "checked", "unverifiable", "missing", "duplicated", "mismatched"),
     "rates": ("orders_per_second", "instances_per_second", "bytes_per_second"),
 }
-# Every figure of a summary that a threshold may name; a test holds it against a summary.
-FIGURES = frozenset(
-    [f"{section}.{name}" for section, names in _SECTIONS.items() for name in names]
-    + [f"{root}{stage}.{name}" for root in ("", "latency_seconds.") for stage in STAGES for name in _STATISTICS]
+# Every figure of a summary, by its path; a test holds them against a summary.
+SUMMARY_FIGURES = (
+    *(f"{section}.{name}" for section, names in _SECTIONS.items() for name in names),
+    *(f"{_LATENCY}.{stage}.{name}" for stage in STAGES for name in _STATISTICS),
 )
+# What a threshold may name.
+FIGURES = frozenset([*SUMMARY_FIGURES, *(path.removeprefix(f"{_LATENCY}.") for path in SUMMARY_FIGURES)])
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -101,8 +104,14 @@ def evaluate(threshold: Threshold, summary: Mapping[str, Any]) -> ThresholdResul
     return ThresholdResult(threshold.expression, value, met=_OPERATORS[threshold.operator](value, limit))
 
 
+def flat_figures(summary: Mapping[str, Any]) -> dict[str, float]:
+    """A summary's figures by their paths; those that it does not have are left out."""
+    found = {path: _look_up(summary, path) for path in SUMMARY_FIGURES}
+    return {path: value for path, value in found.items() if value is not None}
+
+
 def _look_up(summary: Mapping[str, Any], path: str) -> float | None:
-    for root in (summary, summary.get("latency_seconds", {})):
+    for root in (summary, summary.get(_LATENCY, {})):
         value: Any = root
         for key in path.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None

@@ -26,6 +26,7 @@ from app.ports.database import (
     Templates,
     UnitOfWork,
 )
+from app.ports.metrics import Period, RunFigures, WorkerShareRow
 from app.ports.orders import OrderLedger, OrderOutcome, OrderSender, OrderVerdict, OutboundOrder
 from app.ports.scaling import (
     Leadership,
@@ -68,11 +69,13 @@ __all__ = [
     "OutboundOrder",
     "Outbox",
     "Page",
+    "Period",
     "Pins",
     "QueueDepth",
     "QueueLoad",
     "QueueMeter",
     "RequestKey",
+    "RunFigures",
     "RunQueries",
     "Runs",
     "ScalingRecord",
@@ -91,5 +94,6 @@ __all__ = [
     "WorkerBeat",
     "WorkerPools",
     "WorkerRow",
+    "WorkerShareRow",
     "Workers",
 ]

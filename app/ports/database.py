@@ -31,6 +31,7 @@ from app.domain.work import (
     TemplateRow,
     Withdrawn,
 )
+from app.ports.metrics import Period, RunFigures, WorkerShareRow
 from app.ports.scaling import Pins, ScalingRecord, ScalingRecords, Workers
 
 Row = TypeVar("Row")
@@ -376,6 +377,9 @@ class UnitOfWork(Protocol):
     @property
     def workers(self) -> Workers: ...
 
+    @property
+    def figures(self) -> RunFigures: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
@@ -388,7 +392,23 @@ class Page(Generic[Row]):
 class RunQueries(Protocol):
     """Reads that need no transaction of one's own. Raises InvalidInput for a cursor that is not ours."""
 
-    def runs(self, *, state: RunState | None, template: str | None, after: str | None, limit: int) -> Page[Run]: ...
+    def runs(
+        self,
+        *,
+        state: RunState | None,
+        template: str | None,
+        after: str | None,
+        limit: int,
+        created: Period = Period(),  # noqa: B008 - it is frozen
+    ) -> Page[Run]:
+        """The newest first."""
+        ...
+
+    def worker_shares(
+        self, *, run_id: str | None, worker: str | None, ended: Period, after: str | None, limit: int
+    ) -> Page[WorkerShareRow]:
+        """What workers did of runs that have ended; whoever ended its last job of them last, first."""
+        ...
 
     def orders(
         self, run_id: str, *, state: OrderState | None, search: str | None, after: str | None, limit: int

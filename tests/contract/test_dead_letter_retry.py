@@ -10,7 +10,8 @@ from app.domain.template import Step, Template
 from app.domain.work import REOPENED, DeadLetterFilter, DeadLetterSelection, Death, NewDeadLetter
 from app.runs.producing.conclude import end_run
 from app.runs.producing.reconcile import Reconciliation
-from app.runs.reading.summary import SummaryFold
+from app.runs.reading.folds import Folds
+from app.runs.reading.progress import ProgressFold
 from app.runs.tending.dead_letters import Discard, Retry, discard, retry
 from tests.contract.database_fixtures import Play
 
@@ -164,5 +165,5 @@ def test_a_run_that_never_sent_all_its_orders_can_not_be_mended(play: Play) -> N
     play.finish(play.finished(0, claim, epoch=1))
     play.move(RunState.RECONCILING)
     template = Template(name="test", steps=[Step(type="GENERATE_HL7")])
-    ended = play.do(lambda work: end_run(work, play.run.id, template, SummaryFold(), Reconciliation()))
+    ended = play.do(lambda work: end_run(work, play.run.id, template, Folds(ProgressFold(9)), Reconciliation()))
     assert (ended.state, ended.reason) == (RunState.FAILED, f"{play.run.requested - 1} orders were never sent")

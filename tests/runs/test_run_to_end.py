@@ -10,7 +10,7 @@ import pytest
 from app.domain.errors import Conflict, PermanentError
 from app.domain.run import OrderState, Run, RunState, Verdict
 from app.domain.study import ArchivedStudy
-from app.domain.threshold import FIGURES
+from app.domain.threshold import FIGURES, SUMMARY_FIGURES, flat_figures
 from app.domain.work import OrderRow
 from app.ports import OrderOutcome, OutboundOrder, StepContext, StepResult
 from app.runs.control import request_cancel
@@ -95,6 +95,7 @@ def test_thresholds_may_name_every_figure_of_a_summary_and_no_other(world: World
     }
     figures |= {f"{root}{stage}.{name}" for stage, names in latency.items() for name in names for root in _ROOTS}
     assert figures == FIGURES
+    assert set(flat_figures(summary | {"latency_seconds": latency})) == set(SUMMARY_FIGURES) <= FIGURES
 
 
 def test_orders_go_out_in_order_with_their_own_control_ids(world: World) -> None:

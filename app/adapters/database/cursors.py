@@ -8,7 +8,7 @@ from typing import Any
 
 from app.domain.errors import InvalidInput, Problem
 
-_LONGEST = 200  # characters; ours stay below
+_LONGEST = 500  # characters; ours stay below
 _BIGINT = 2**63
 _dump = json.JSONEncoder(separators=(",", ":")).encode
 

@@ -18,6 +18,7 @@ from app.adapters.database.dead_letters import SqlDeadLetters
 from app.adapters.database.destinations import SqlDestinations
 from app.adapters.database.engine import errors_of, make_engine, reading
 from app.adapters.database.event_feed import SqlEventFeed
+from app.adapters.database.figures import SqlRunFigures
 from app.adapters.database.idempotency import SqlIdempotencyKeys
 from app.adapters.database.jobs import SqlJobs
 from app.adapters.database.journal import SqlJournal
@@ -53,6 +54,7 @@ class SqlUnitOfWork:
         self.scaling = SqlScalingRecords(connection)
         self.pins = SqlPins(connection)
         self.workers = SqlWorkers(connection)
+        self.figures = SqlRunFigures(connection)
 
 
 class SqlDatabase:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Engine, Row, and_, func, or_, select
 
 from app.adapters.database.clock import database_now
 from app.adapters.database.cursors import bad_cursor, decode_cursor, encode_cursor
 from app.adapters.database.dead_letters import select_letters, to_letter
 from app.adapters.database.destinations import select_destinations, to_destination
 from app.adapters.database.engine import reading
+from app.adapters.database.figures import select_shares, to_share
 from app.adapters.database.job_upkeep import select_parked
 from app.adapters.database.rowset import clean_text
 from app.adapters.database.runs import select_runs, to_run
@@ -24,6 +25,7 @@ from app.adapters.database.tables import (
     destinations,
     findings,
     orders,
+    run_workers,
     runs,
     scaling_decisions,
     step_executions,
@@ -39,7 +41,7 @@ from app.domain.work import (
     ParkedCount,
     StepRow,
 )
-from app.ports import Page, ScalingRecord
+from app.ports import Page, Period, ScalingRecord, WorkerShareRow
 
 _ORDER_COLUMNS = [orders.c[field.name] for field in fields(OrderRow)]
 _STEP_COLUMNS = [step_executions.c[field.name] for field in fields(StepRow)]
@@ -49,17 +51,24 @@ class SqlRunQueries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def runs(self, *, state: RunState | None, template: str | None, after: str | None, limit: int) -> Page[Run]:
+    def runs(
+        self,
+        *,
+        state: RunState | None,
+        template: str | None,
+        after: str | None,
+        limit: int,
+        created: Period = Period(),  # noqa: B008 - it is frozen
+    ) -> Page[Run]:
         statement = select_runs().order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(limit + 1)
+        statement = statement.where(*_within(runs.c.created_at, created))
         if state is not None:
             statement = statement.where(runs.c.state == state)
         if template is not None:
             statement = statement.where(runs.c.template_name == template)
         if after is not None:
-            created, id_ = _place(after)
-            statement = statement.where(
-                or_(runs.c.created_at < created, and_(runs.c.created_at == created, runs.c.id < id_))
-            )
+            at, id_ = _place(after)
+            statement = statement.where(or_(runs.c.created_at < at, and_(runs.c.created_at == at, runs.c.id < id_)))
         found = [to_run(row) for row in self._all(statement)]
         more = len(found) > limit
         rows = found[:limit]
@@ -138,6 +147,28 @@ class SqlRunQueries:
         rows = found[:limit]
         return Page(rows, encode_cursor(rows[-1].id) if len(found) > limit else None)
 
+    def worker_shares(
+        self, *, run_id: str | None, worker: str | None, ended: Period, after: str | None, limit: int
+    ) -> Page[WorkerShareRow]:
+        c = run_workers.c
+        statement = select_shares().where(*_within(c.last_at, ended))
+        if run_id is not None:
+            statement = statement.where(c.run_id == run_id)
+        if worker is not None:
+            statement = statement.where(c.worker == clean_text(worker))
+        if after is not None:
+            moment, id_, name = decode_cursor(after, (str, str, str))
+            at, id_ = _place_of(moment, id_)
+            of_run = or_(c.run_id < id_, and_(c.run_id == id_, c.worker < name))
+            statement = statement.where(or_(c.last_at < at, and_(c.last_at == at, of_run)))
+        statement = statement.order_by(c.last_at.desc(), c.run_id.desc(), c.worker.desc()).limit(limit + 1)
+        found = [to_share(row) for row in self._all(statement)]
+        rows = found[:limit]
+        if len(found) <= limit:
+            return Page(rows, None)
+        last = rows[-1]
+        return Page(rows, encode_cursor(last.share.last_at.isoformat(), last.run_id, last.share.worker))
+
     def parked(self, run_id: str) -> list[ParkedCount]:
         return [ParkedCount(row.waiting_for, row.jobs) for row in self._all(select_parked(run_id))]
 
@@ -151,8 +182,18 @@ class SqlRunQueries:
             return list(connection.execute(statement).all())
 
 
+def _within(column: Column[Any], period: Period) -> Iterator[ColumnElement[bool]]:
+    if period.since is not None:
+        yield column >= period.since
+    if period.until is not None:
+        yield column < period.until
+
+
 def _place(cursor: str) -> tuple[datetime, str]:
-    created, id_ = decode_cursor(cursor, (str, str))
+    return _place_of(*decode_cursor(cursor, (str, str)))
+
+
+def _place_of(created: str, id_: str) -> tuple[datetime, str]:
     try:
         return datetime.fromisoformat(created), str(uuid.UUID(id_))
     except ValueError as error:

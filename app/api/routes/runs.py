@@ -163,12 +163,6 @@ def list_events(
     return PageView(items=[event_view(recorded) for recorded in events], next_cursor=cursor)
 
 
-@router.get("/{id}/metrics", dependencies=[VIEWER], responses=responses(404))
-def get_metrics(api: Api, id: Id) -> dict[str, Any]:
-    """The run's summary; of a run that has not ended, the figures so far, without reconciliation and thresholds."""
-    return api.summaries.of(find_run(api, id))
-
-
 @router.get("/{id}/findings", dependencies=[VIEWER], responses=responses(404))
 def list_findings(api: Api, id: Id, limit: Limit = 500) -> PageView[FindingView]:
     """What reconciliation found missing, duplicated or mismatched; the first ``limit`` of it."""

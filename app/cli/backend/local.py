@@ -8,8 +8,8 @@ from typing import Any
 from app.api.admin_overview import destinations_health, list_queues, purge_queue, release_queue
 from app.api.admin_views import DeadLetterView, discard_view, retry_view, statistics_view
 from app.api.dead_letter_detail import dead_letter_detail
+from app.api.figures import LiveFigures
 from app.api.order_detail import order_detail
-from app.api.summaries import LiveSummaries
 from app.api.views import (
     FindingView,
     OrderView,
@@ -111,7 +111,7 @@ class LocalBackend:
         remove_run(self._database, name, self._bundle.settings.run_folder)
 
     def summary(self, name: str) -> Document:
-        return LiveSummaries(self._database.feed).of(self._run(name))
+        return LiveFigures(self._database).summary(self._run(name))
 
     def findings(self, name: str, limit: int) -> list[Document]:
         return _documents(FindingView, self._queries.findings(self._run(name).id, limit))

@@ -7,40 +7,39 @@ from app.domain.template import Template
 from app.ports import UnitOfWork
 from app.runs.control import CANCELLED_ON_REQUEST
 from app.runs.producing.reconcile import Reconciliation
-from app.runs.reading.summary import SummaryFold, judge
+from app.runs.reading.folds import Folds
+from app.runs.reading.summary import judge
 
 
-def end_run(
-    work: UnitOfWork, run_id: str, template: Template, fold: SummaryFold, reconciliation: Reconciliation
-) -> Run:
+def end_run(work: UnitOfWork, run_id: str, template: Template, folds: Folds, reconciliation: Reconciliation) -> Run:
     """End the run as its rows have it; one that has ended (by a commit whose answer was lost) stays as it is."""
     run = work.runs.get(run_id, lock=True)
     if run.state.is_terminal:
         return run
     end, reason = _end_state(run, work.orders.counts(run.id))
-    return _end(work, run, template.thresholds, fold, reconciliation, end, reason)
+    return _end(work, run, template.thresholds, folds, reconciliation, end, reason)
 
 
 def fail_run(
-    work: UnitOfWork, run_id: str, fold: SummaryFold, reason: str, reconciliation: Reconciliation | None = None
+    work: UnitOfWork, run_id: str, folds: Folds, reason: str, reconciliation: Reconciliation | None = None
 ) -> Run:
     """End the run as FAILED; one that has ended stays as it is."""
     run = work.runs.get(run_id, lock=True)
     if run.state.is_terminal:
         return run
-    return _end(work, run, (), fold, reconciliation or Reconciliation(), RunState.FAILED, reason)
+    return _end(work, run, (), folds, reconciliation or Reconciliation(), RunState.FAILED, reason)
 
 
 def _end(
     work: UnitOfWork,
     run: Run,
     thresholds: tuple[str, ...],
-    fold: SummaryFold,
+    folds: Folds,
     reconciliation: Reconciliation,
     end: RunState,
     reason: str,
 ) -> Run:
-    summary = fold.summary(run, fold.wall_seconds())
+    summary = folds.summary.summary(run, folds.summary.wall_seconds())
     summary["reconciliation"] = reconciliation.summary()
     verdict, results = judge(summary, thresholds)
     summary["thresholds"] = [
@@ -48,6 +47,7 @@ def _end(
     ]
     summary["status"], summary["verdict"] = end.value, verdict.value
     work.runs.conclude(run.id, summary, verdict)
+    work.figures.keep(run.id, run.epoch, folds.metrics())
     return work.runs.move(run.id, end, reason)
 
 

@@ -8,8 +8,9 @@ from app.runs.producing.conclude import fail_run
 from app.runs.producing.lease import Lease
 from app.runs.producing.outcomes import end_in_doubt
 from app.runs.producing.reconcile import Reconciliation
+from app.runs.reading.folds import Folds
 from app.runs.reading.follow import FeedFollower
-from app.runs.reading.summary import SummaryFold
+from app.runs.reading.progress import ProgressFold
 
 
 def give_up(database: Database, run_id: str, reason: str, lease_seconds: float) -> Run:
@@ -29,11 +30,11 @@ def give_up(database: Database, run_id: str, reason: str, lease_seconds: float) 
         return run
     with Lease(database, run.id, lease_seconds) as lease:
         completed = lease.write(lambda work: _end_orders(work, run))
-        fold = SummaryFold()
-        FeedFollower(database.feed, run.id, fold.apply).catch_up()
+        folds = Folds(ProgressFold(run.requested))
+        FeedFollower(database.feed, run.id, folds.apply).catch_up()
         notes = ["nobody was asked: the run was given up"]
         reconciliation = Reconciliation(expected=completed, unverifiable=completed, notes=notes)
-        return lease.write(lambda work: fail_run(work, run.id, fold, reason, reconciliation))
+        return lease.write(lambda work: fail_run(work, run.id, folds, reason, reconciliation))
 
 
 def _end_orders(work: UnitOfWork, run: Run) -> int:

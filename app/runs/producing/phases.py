@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
-from app.domain.event import RUN_NOTE, RUN_STATE, Event, RecordedEvent
+from app.domain.event import RUN_NOTE, Event
 from app.domain.pacing import Pacing
 from app.domain.run import Run, RunState
 from app.domain.template import Template, step_queue
@@ -32,29 +31,13 @@ from app.runs.producing.stall import Stall
 from app.runs.producing.sweep import Sweeper
 from app.runs.producing.takeover import take_over
 from app.runs.producing.time_limit import TimeLimit
+from app.runs.reading.folds import Folds
 from app.runs.reading.follow import FeedFollower
-from app.runs.reading.progress import ProgressFold
-from app.runs.reading.summary import SummaryFold
 
 POLL = 0.1
 
 _GATES = {RunState.PAUSED: Gate.HELD, RunState.CANCELLING: Gate.CLOSED}
 _GOING_ON = (RunState.RUNNING, RunState.WAITING_ON_WORKERS, RunState.PAUSED)
-
-
-@dataclass(slots=True)
-class Folds:
-    """What the run's events come to."""
-
-    progress: ProgressFold
-    summary: SummaryFold = field(default_factory=SummaryFold)
-    state: RunState = RunState.PENDING
-
-    def apply(self, recorded: RecordedEvent) -> None:
-        if recorded.event.kind == RUN_STATE:
-            self.state = RunState(recorded.event.data["state"])
-        self.summary.apply(recorded)
-        self.progress.apply(recorded.event)
 
 
 class Phases:
@@ -211,8 +194,8 @@ class Phases:
     def _finish(self) -> Run:
         reconciliation = self._reconcile()
         self._follower.catch_up()
-        summary = self._folds.summary
-        run = self._lease.write(lambda work: end_run(work, self._run.id, self._template, summary, reconciliation))
+        folds = self._folds
+        run = self._lease.write(lambda work: end_run(work, self._run.id, self._template, folds, reconciliation))
         self._parts.studies.remove(run.id)
         self._follower.catch_up()
         return run
@@ -220,7 +203,7 @@ class Phases:
     def _fail(self, reason: str) -> Run:
         """Nothing was sent: the run fails as it stands."""
         self._follower.catch_up()
-        return self._lease.write(lambda work: fail_run(work, self._run.id, self._folds.summary, reason))
+        return self._lease.write(lambda work: fail_run(work, self._run.id, self._folds, reason))
 
     def _reconcile(self) -> Reconciliation:
         destinations = self._template.destinations

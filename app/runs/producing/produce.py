@@ -17,7 +17,8 @@ from app.domain.run import Run
 from app.domain.template import Template
 from app.runs.parts import Parts
 from app.runs.producing.lease import Lease
-from app.runs.producing.phases import Folds, Phases
+from app.runs.producing.phases import Phases
+from app.runs.reading.folds import Folds
 from app.runs.reading.follow import FeedFollower
 from app.runs.reading.progress import ProgressFold
 

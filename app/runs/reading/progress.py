@@ -29,6 +29,7 @@ class ProgressFold:
     _finished: int = 0  # jobs
     _seconds: float = 0.0  # that those jobs took
     _jobs: dict[int, str | None] = field(default_factory=dict)
+    _claimed: int = 0  # of those jobs
     _overtaken: set[tuple[int, int | None, int, int]] = field(default_factory=set)  # "queued" events still to come
 
     def apply(self, event: Event) -> None:
@@ -46,10 +47,10 @@ class ProgressFold:
                 self.completed += 1
             case kinds.ORDER_FAILED:
                 self.failed += 1
-                self._jobs.pop(number, None)  # its queue was purged
+                self._drop(number)  # its queue was purged
             case kinds.ORDER_CANCELLED:
                 self.cancelled += 1
-                self._jobs.pop(number, None)
+                self._drop(number)
 
     def _job(self, number: int, event: Event) -> None:
         match event.kind:
@@ -58,17 +59,25 @@ class ProgressFold:
                 if key in self._overtaken:
                     self._overtaken.remove(key)
                 else:
-                    self._jobs[number] = None
+                    self._put(number, None)
             case kinds.JOB_STARTED:
                 self._expect_queued(number, event, event.starts - 1)
-                self._jobs[number] = event.data["worker"]
+                self._put(number, event.data["worker"])
             case kinds.JOB_FINISHED:
-                self._jobs.pop(number, None)
+                self._drop(number)
                 self._finished += 1
                 self._seconds += event.data["seconds"]
             case kinds.STEP_PARKED:
                 self._expect_queued(number, event, event.starts)
-                self._jobs.pop(number, None)
+                self._drop(number)
+
+    def _put(self, number: int, worker: str | None) -> None:
+        self._drop(number)
+        self._jobs[number] = worker
+        self._claimed += worker is not None
+
+    def _drop(self, number: int) -> None:
+        self._claimed -= self._jobs.pop(number, None) is not None
 
     def _expect_queued(self, number: int, event: Event, starts: int) -> None:
         if number not in self._jobs:
@@ -90,12 +99,12 @@ class ProgressFold:
     @property
     def running(self) -> int:
         """Jobs that a worker has claimed."""
-        return len(self._jobs) - self.queued
+        return self._claimed
 
     @property
     def queued(self) -> int:
         """Jobs that are published and wait for a worker."""
-        return sum(worker is None for worker in self._jobs.values())
+        return len(self._jobs) - self._claimed
 
     @property
     def remaining(self) -> int:

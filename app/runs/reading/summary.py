@@ -12,6 +12,7 @@ from app.domain import event as kinds
 from app.domain.event import Event, RecordedEvent
 from app.domain.run import Run, RunState, Verdict
 from app.domain.threshold import STAGES, STANDING_THRESHOLDS, ThresholdResult, evaluate, parse_threshold
+from app.runs.reading.course import CourseFold
 from app.util.latency import Latency
 
 
@@ -49,9 +50,11 @@ class RunClock:
     @property
     def seconds(self) -> float:
         """0 for a run that never began."""
-        if self.begun is None or self.latest is None:
-            return 0.0
-        return (self.latest - self.begun - self.between).total_seconds()
+        return 0.0 if self.latest is None else self.since_begin(self.latest)
+
+    def since_begin(self, moment: datetime) -> float:
+        """Seconds of the run up to a moment of its present epoch."""
+        return 0.0 if self.begun is None else max((moment - self.begun - self.between).total_seconds(), 0.0)
 
 
 @dataclass(slots=True)
@@ -63,21 +66,25 @@ class SummaryFold:
     jobs: Counter[str] = field(default_factory=Counter)
     orders: Counter[str] = field(default_factory=Counter)
     latency: dict[str, Latency] = field(default_factory=lambda: {stage: Latency() for stage in STAGES})
+    steps: dict[str, Latency] = field(default_factory=dict)  # by type, but for those that are stages of their own
     workers: dict[str, WorkerFigures] = field(default_factory=dict)
     clock: RunClock = field(default_factory=RunClock)
+    course: CourseFold = field(default_factory=CourseFold)
+    _now: float = 0.0  # of the run's clock, at the event that is being applied
 
     def apply(self, recorded: RecordedEvent) -> None:
         event = recorded.event
         self.clock.apply(recorded)
+        self._now = self.clock.since_begin(recorded.at)
         match event.kind:
             case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
                 self._step(event)
             case kinds.JOB_QUEUED:
                 self.jobs["published"] += 1
-                self.latency["publish"].record(event.data["publish_seconds"])
+                self._observe("publish", event.data["publish_seconds"])
             case kinds.JOB_STARTED:
                 self.jobs["started"] += 1
-                self.latency["job_wait"].record(event.data["wait_seconds"])
+                self._observe("job_wait", event.data["wait_seconds"])
             case kinds.JOB_FINISHED:
                 self._job_finished(event, recorded.at)
             case kinds.STEP_PARKED:
@@ -89,13 +96,21 @@ class SummaryFold:
             case _:
                 self._order(event)
 
+    def count(self, recorded: RecordedEvent, queued: int, running: int) -> None:
+        """Have the run's course count an event that was applied; jobs ``queued`` and ``running`` since."""
+        self.course.count(self._now, recorded.event, queued, running)
+
+    def _observe(self, stage: str, seconds: float) -> None:
+        self.latency[stage].record(seconds)
+        self.course.observe(self._now, stage, seconds)
+
     def _order(self, event: Event) -> None:
         match event.kind:
             case kinds.ORDER_REOPENED:
                 self.orders["failed"] -= 1
             case kinds.ORDER_COMPLETED:
                 self.orders["completed"] += 1
-                self.latency["order_to_stored"].record(event.data["seconds"])
+                self._observe("order_to_stored", event.data["seconds"])
             case kinds.ORDER_FAILED:
                 self.orders["failed"] += 1
             case kinds.ORDER_CANCELLED:
@@ -104,6 +119,8 @@ class SummaryFold:
     def _step(self, event: Event) -> None:
         data = event.data
         succeeded = event.kind == kinds.STEP_SUCCEEDED
+        if data["type"] != "GENERATE_HL7":  # that is hl7_ack
+            self.steps.setdefault(data["type"], Latency()).record(data["seconds"])
         match data["type"]:
             case "GENERATE_HL7":
                 self._order_sent(data)
@@ -116,7 +133,7 @@ class SummaryFold:
                 self.dicom["warnings"] += data.get("warnings", 0)
                 self.dicom["bytes_stored"] += data.get("bytes", 0)
                 for seconds in data.get("c_store", ()):
-                    self.latency["c_store"].record(seconds)
+                    self._observe("c_store", seconds)
 
     def _order_sent(self, data: Mapping[str, Any]) -> None:
         self.orders["emitted"] += data["attempts"] > 0
@@ -128,12 +145,12 @@ class SummaryFold:
         self.hl7["timeouts"] += data["timeouts"]
         self.hl7["possibly_duplicated"] += data["possibly_duplicated"]
         if data["code"]:
-            self.latency["hl7_ack"].record(data["ack_seconds"])
+            self._observe("hl7_ack", data["ack_seconds"])
 
     def _job_finished(self, event: Event, at: datetime) -> None:
         self.jobs["finished"] += 1
         self.jobs[event.data["outcome"]] += 1
-        self.latency["job_run"].record(event.data["seconds"])
+        self._observe("job_run", event.data["seconds"])
         worker = self.workers.setdefault(event.data["worker"], WorkerFigures())
         worker.jobs += 1
         worker.busy_seconds += event.data["seconds"]

@@ -1,0 +1,125 @@
+"""Figures of runs and workers, as JSON and as tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from app.api.access import VIEWER
+from app.api.documents import JsonRoute
+from app.api.metric_views import (
+    RUN_COLUMNS,
+    SHARE_COLUMNS,
+    STAGE_COLUMNS,
+    RunFiguresView,
+    RunMetricsView,
+    WorkerShareRowView,
+    csv_answer,
+    interval_columns,
+    interval_line,
+    run_figures_view,
+    run_line,
+    run_metrics_view,
+    share_view,
+    summary_lines,
+)
+from app.api.problems import responses
+from app.api.routes.runs import After, Id, Limit, find_run
+from app.api.services import Api
+from app.api.views import PageView
+from app.domain.run import RunState
+from app.ports import Period
+
+router = APIRouter(tags=["metrics"], route_class=JsonRoute)
+
+RUN = "/api/simulator/runs/{id}/metrics"
+Format = Annotated[Literal["json", "csv"], Query(description="csv: as a table, with a heading")]
+Moment = Annotated[datetime | None, Query(description="a moment (RFC 3339); without a zone it is UTC")]
+
+
+def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return responses(*statuses) | {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+
+@router.get(RUN, dependencies=[VIEWER], responses=_answers(404), response_model=dict[str, Any])
+def get_summary(api: Api, id: Id, format: Format = "json") -> Response | dict[str, Any]:
+    """The run's summary; of a run that has not ended, the figures so far, without reconciliation and thresholds."""
+    summary = api.figures.summary(find_run(api, id))
+    return csv_answer(("figure", "value"), summary_lines(summary)) if format == "csv" else summary
+
+
+@router.get(f"{RUN}/detail", dependencies=[VIEWER], responses=responses(404))
+def get_detail(api: Api, id: Id) -> RunMetricsView:
+    """Latency by stage, the run's course over time, and what each worker did of it; so far, if it has not ended."""
+    return run_metrics_view(api.figures.metrics(find_run(api, id)))
+
+
+@router.get(f"{RUN}/{{table}}.csv", dependencies=[VIEWER], responses=_answers(404), response_class=Response)
+def get_table(api: Api, id: Id, table: Literal["stages", "intervals", "workers"]) -> Response:
+    """One part of the detail, as a table."""
+    run = find_run(api, id)
+    detail = run_metrics_view(api.figures.metrics(run)).model_dump(mode="json")
+    match table:
+        case "stages":
+            return csv_answer(STAGE_COLUMNS, detail["stages"])
+        case "intervals":
+            lines = [interval_line(interval) for interval in detail["intervals"]]
+            return csv_answer(interval_columns(lines), lines)
+        case "workers":
+            own = {"run_id": run.id, "run_key": run.run_key, "template": run.template_name}
+            return csv_answer(SHARE_COLUMNS, [own | share for share in detail["workers"]])
+
+
+@router.get("/api/metrics/runs", dependencies=[VIEWER], responses=_answers(), response_model=PageView[RunFiguresView])
+def list_run_figures(
+    api: Api,
+    state: RunState | None = None,
+    template: Annotated[str | None, Query(description="name of the template")] = None,
+    since: Moment = None,
+    until: Moment = None,
+    after: After = None,
+    limit: Limit = 50,
+    format: Format = "json",
+) -> Response | PageView[RunFiguresView]:
+    """Runs with their figures, the newest first; ``since`` and ``until`` are about when they were made."""
+    page = api.bundle.database.queries.runs(
+        state=state, template=template, after=after, limit=limit, created=_period(since, until)
+    )
+    views = [run_figures_view(run) for run in page.rows]
+    if format == "csv":
+        return csv_answer(RUN_COLUMNS, [run_line(view.model_dump(mode="json")) for view in views])
+    return PageView(items=views, next_cursor=page.next_cursor)
+
+
+@router.get(
+    "/api/metrics/workers", dependencies=[VIEWER], responses=_answers(404), response_model=PageView[WorkerShareRowView]
+)
+def list_worker_figures(
+    api: Api,
+    run: Annotated[str | None, Query(description="id or run key of a run")] = None,
+    worker: Annotated[str | None, Query(max_length=128, description="name of a worker")] = None,
+    since: Moment = None,
+    until: Moment = None,
+    after: After = None,
+    limit: Limit = 50,
+    format: Format = "json",
+) -> Response | PageView[WorkerShareRowView]:
+    """What workers did of runs that have ended, those first that worked last; ``since``, ``until``: that moment."""
+    run_id = None if run is None else find_run(api, run).id
+    page = api.bundle.database.queries.worker_shares(
+        run_id=run_id, worker=worker, ended=_period(since, until), after=after, limit=limit
+    )
+    views = [share_view(row) for row in page.rows]
+    if format == "csv":
+        return csv_answer(SHARE_COLUMNS, [view.model_dump(mode="json") for view in views])
+    return PageView(items=views, next_cursor=page.next_cursor)
+
+
+def _period(since: datetime | None, until: datetime | None) -> Period:
+    return Period(_aware(since), _aware(until))
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,70 @@
+"""Latency distributions: what they tell, and that merging them is as good as having recorded it all in one."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.util.latency import Latency, SmallLatency
+
+SECONDS = st.floats(min_value=1e-6, max_value=3599)
+PERCENTILES = ("p50", "p95", "p99")
+
+
+def recorded(kind: type[Latency] | type[SmallLatency], values: list[float]) -> Latency | SmallLatency:
+    latency = kind()
+    for value in values:
+        latency.record(value)
+    return latency
+
+
+def exact(values: list[float], percentile: str) -> float:
+    """The value that so many percent are no longer than, to the nearest observation, as HdrHistogram has it."""
+    return sorted(values)[max((len(values) * int(percentile[1:]) + 50) // 100, 1) - 1]
+
+
+@pytest.mark.parametrize("kind", [Latency, SmallLatency])
+@settings(max_examples=40)  # an HDR histogram is big
+@given(values=st.lists(SECONDS, min_size=1, max_size=200))
+def test_percentiles_are_those_of_the_values_to_three_digits(
+    kind: type[Latency] | type[SmallLatency], values: list[float]
+) -> None:
+    summary = recorded(kind, values).summary()
+    for percentile in PERCENTILES:
+        assert summary[percentile] == pytest.approx(exact(values, percentile), rel=0.011, abs=1e-6)
+    assert summary["max"] == pytest.approx(max(values), rel=0.011, abs=1e-6)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.lists(SECONDS, min_size=1, max_size=30), min_size=1, max_size=5))
+def test_merged_is_as_good_as_recorded_in_one(groups: list[list[float]]) -> None:
+    values = list(chain.from_iterable(groups))
+    merged, together = Latency(), recorded(Latency, values)
+    small, small_together = SmallLatency(), recorded(SmallLatency, values)
+    for group in groups:
+        merged.merge(recorded(Latency, group).encode())  # type: ignore[union-attr]
+        small.merge(recorded(SmallLatency, group))  # type: ignore[arg-type]
+    expected = together.summary()
+    assert merged.summary() | {"mean": 0} == expected | {"mean": 0}
+    assert merged.summary()["mean"] == pytest.approx(expected["mean"], rel=0.011, abs=1e-6)
+    assert small.summary() == small_together.summary()
+
+
+def test_what_is_written_down_is_read_back() -> None:
+    latency = recorded(Latency, [0.001, 0.002, 0.5])
+    again = Latency.decode(latency.encode())  # type: ignore[union-attr]
+    assert (again.count, again.summary()["p50"], again.summary()["max"]) == (3, 0.002, pytest.approx(0.5, rel=0.001))
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "SElTVA=="])
+def test_what_is_no_histogram_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not an encoded histogram"):
+        Latency.decode(text)
+
+
+def test_nothing_recorded_is_nothing_told() -> None:
+    assert Latency().summary() == SmallLatency().summary() == {}
+    assert Latency.decode(Latency().encode()).count == 0
