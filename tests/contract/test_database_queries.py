@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -134,6 +135,7 @@ def test_runs_come_in_pages_the_newest_first(database: SqlDatabase) -> None:
     with database.transaction() as work:  # some in the same instant
         for run in [new_run(template_name=template) for _ in range(3)]:
             work.runs.add(run)
+    time.sleep(0.002)  # SQLite's clock has milliseconds
     latest = add_runs(database, template, 4)
     found = run_pages(database, template, limit=3)
     assert [len(page) for page in found] == [3, 3, 1]
