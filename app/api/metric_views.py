@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
 from app.api.views import View
@@ -14,7 +13,6 @@ from app.domain.metrics import RunMetrics, WorkerShare
 from app.domain.run import Run, RunState, Verdict
 from app.domain.threshold import SUMMARY_FIGURES, flat_figures
 from app.ports import WorkerShareRow
-from app.util.csv_text import csv_text
 
 
 class StageView(View):
@@ -93,6 +91,39 @@ class RunFiguresView(View):
     figures: dict[str, float]
 
 
+class ComparedRunView(View):
+    run_id: str
+    run_key: str
+    template: str
+    headline: str = Field(description="the verdict, or the state of a run that FAILED, was CANCELLED or has not ended")
+    orders: int
+    seed: int
+    created_at: datetime
+
+
+class SettingDifferenceView(View):
+    setting: str = Field(description="its path in the template")
+    before: Any
+    after: Any
+
+
+class FigureDifferenceView(View):
+    figure: str = Field(description="its path in the summary")
+    before: float | None
+    after: float | None
+    change: float | None = Field(description="as a share of what it was before")
+    effect: Literal["better", "worse", "same", "different"] = Field(description="same: changed by 5 % or less")
+
+
+class ComparisonView(View):
+    """Two runs: where their settings differ, and every figure that either of them has."""
+
+    before: ComparedRunView
+    after: ComparedRunView
+    settings: list[SettingDifferenceView]
+    figures: list[FigureDifferenceView]
+
+
 STAGE_COLUMNS = tuple(StageView.model_fields)
 INTERVAL_COLUMNS = tuple(name for name in IntervalView.model_fields if name != "latency")
 SHARE_COLUMNS = ("run_id", "run_key", "template", *WorkerShareView.model_fields)
@@ -148,10 +179,6 @@ def interval_columns(lines: list[dict[str, Any]]) -> tuple[str, ...]:
 def summary_lines(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """A summary's figures, a line each."""
     return [{"figure": path, "value": value} for path, value in flat_figures(summary).items()]
-
-
-def csv_answer(columns: tuple[str, ...], lines: list[dict[str, Any]]) -> PlainTextResponse:
-    return PlainTextResponse(csv_text(columns, lines), media_type="text/csv")
 
 
 def _share(share: WorkerShare) -> dict[str, Any]:

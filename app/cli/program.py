@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import typer
 
 from app.cli.commands.bench import bench
+from app.cli.commands.compare import compare
 from app.cli.commands.database import database
 from app.cli.commands.dead_letters import dead_letters
 from app.cli.commands.destinations import destinations
 from app.cli.commands.doctor import doctor
 from app.cli.commands.events import events
+from app.cli.commands.metrics import metrics
 from app.cli.commands.orders import orders
 from app.cli.commands.programs import autoscaler, serve, worker
 from app.cli.commands.queues import queues
@@ -37,6 +39,8 @@ root.add_typer(templates, name="templates", help="Templates and their steps.", r
 root.add_typer(runs, name="runs", help="Runs: list, show, cancel, delete.", rich_help_panel=_LOOK)
 root.add_typer(orders, name="orders", help="The orders of a run.", rich_help_panel=_LOOK)
 root.command(rich_help_panel=_LOOK)(events)
+root.add_typer(metrics, name="metrics", help="Figures of runs and workers.", rich_help_panel=_LOOK)
+root.command(rich_help_panel=_LOOK)(compare)
 root.command(rich_help_panel=_SERVE)(serve)
 root.command(rich_help_panel=_SERVE)(worker)
 root.command(rich_help_panel=_SERVE)(autoscaler)

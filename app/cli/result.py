@@ -19,6 +19,8 @@ class ResultFiles:
 
     summary: Path | None = None
     junit: Path | None = None
+    report: Path | None = None
+    metrics: Path | None = None
 
     def check(self) -> None:
         """Before anything is sent, see that each can be written. Raises InvalidInput, by flag."""
@@ -34,20 +36,28 @@ class ResultFiles:
         """The flag of the first one that was asked for."""
         return next((flag for flag, _ in self._named()), None)
 
-    def write(self, run: Document, figures: Document) -> None:
+    def write(self, backend: Backend, run: Document, figures: Document) -> None:
         """Raises OSError."""
+        from app.api.metric_views import summary_lines
         from app.cli.junit import junit
         from app.cli.output import as_json
+        from app.util.csv_text import csv_text
 
         if self.summary:
             self.summary.write_text(as_json(figures), encoding="utf-8")
         if self.junit:
             self.junit.write_text(junit(run, figures), encoding="utf-8")
+        if self.report:
+            self.report.write_text(backend.report(run["id"]), encoding="utf-8")
+        if self.metrics:
+            table = csv_text(("figure", "value"), summary_lines(figures))
+            self.metrics.write_text(table, encoding="utf-8", newline="")
 
     def _named(self) -> Iterator[tuple[str, Path]]:
-        for flag, path in (("--summary", self.summary), ("--junit", self.junit)):
+        for name in ("summary", "junit", "report", "metrics"):
+            path: Path | None = getattr(self, name)
             if path is not None:
-                yield flag, path
+                yield f"--{name}", path
 
 
 def tell_result(backend: Backend, ended: Document, files: ResultFiles, json: bool) -> None:
@@ -56,7 +66,7 @@ def tell_result(backend: Backend, ended: Document, files: ResultFiles, json: boo
     from app.cli.report import exit_code, write_result
 
     figures = backend.summary(ended["id"])
-    files.write(ended, figures)
+    files.write(backend, ended, figures)
     if json:
         write_json(figures)
         if ended["reason"]:

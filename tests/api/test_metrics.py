@@ -32,9 +32,14 @@ def flat(document: dict[str, Any], path: str = "") -> dict[str, float]:
     return found
 
 
+def figures_of(summary: dict[str, Any]) -> dict[str, float]:
+    """Those that have a path of their own, without what describes the machine."""
+    return {path: value for path, value in flat(summary | {"environment": {}}).items() if "." in path}
+
+
 def test_a_summary_as_a_table(http: httpx.Client, ended_run: dict[str, Any]) -> None:
     url = f"{RUNS}/{ended_run['id']}/metrics"
-    figures = {path: value for path, value in flat(http.get(url).json()).items() if "." in path}
+    figures = figures_of(http.get(url).json())
     rows = table(http.get(url, params={"format": "csv"}))
     assert {row["figure"]: float(row["value"]) for row in rows} == figures
 
@@ -64,7 +69,7 @@ def test_runs_with_their_figures(http: httpx.Client, ended_run: dict[str, Any]) 
     summary = http.get(f"{RUNS}/{ended_run['id']}/metrics").json()
     runs = http.get("/api/metrics/runs", params={"template": ended_run["template_name"]}).json()["items"]
     [found] = [run for run in runs if run["run_id"] == ended_run["id"]]
-    assert found["figures"] == {path: value for path, value in flat(summary).items() if "." in path}
+    assert found["figures"] == figures_of(summary)
     assert (found["verdict"], found["wall_seconds"]) == ("pass", summary["wall_seconds"])
     rows = table(http.get("/api/metrics/runs", params={"format": "csv"}))
     [row] = [row for row in rows if row["run_id"] == ended_run["id"]]
@@ -94,3 +99,18 @@ def test_figures_of_a_run_that_is_not_there(http: httpx.Client) -> None:
     for path in (f"{RUNS}/no-such/metrics/detail", f"{RUNS}/no-such/metrics/stages.csv"):
         check_problem(http.get(path), 404)
     check_problem(http.get("/api/metrics/workers", params={"run": "no-such"}), 404)
+
+
+def test_a_report_and_a_comparison_are_pages_that_may_load_nothing(
+    http: httpx.Client, ended_run: dict[str, Any]
+) -> None:
+    url = f"{RUNS}/{ended_run['id']}"
+    for path in (f"{url}/report", f"{url}/comparison/{ended_run['run_key']}?format=html"):
+        page = http.get(path)
+        assert page.headers["content-type"].startswith("text/html")
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+        assert ended_run["run_key"] in page.text
+    comparison = http.get(f"{url}/comparison/{ended_run['run_key']}").json()
+    assert {figure["effect"] for figure in comparison["figures"]} == {"same"}
+    check_problem(http.get(f"{url}/comparison/no-such"), 404)
+    check_problem(http.get(f"{RUNS}/no-such/report"), 404)

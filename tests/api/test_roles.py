@@ -51,6 +51,8 @@ ROUTES: dict[tuple[str, str], Role | None] = {
     ("GET", f"{RUNS}/{{id}}/metrics"): Role.VIEWER,
     ("GET", f"{RUNS}/{{id}}/metrics/detail"): Role.VIEWER,
     ("GET", f"{RUNS}/{{id}}/metrics/{{table}}.csv"): Role.VIEWER,
+    ("GET", f"{RUNS}/{{id}}/report"): Role.VIEWER,
+    ("GET", f"{RUNS}/{{id}}/comparison/{{other}}"): Role.VIEWER,
     ("GET", "/api/metrics/runs"): Role.VIEWER,
     ("GET", "/api/metrics/workers"): Role.VIEWER,
     ("GET", f"{RUNS}/{{id}}/orders"): Role.VIEWER,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain import event as kinds
 from app.domain.event import Event
-from app.runs.reading.course import COUNTS, MOST, CourseFold
+from app.runs.reading.course import COUNTS, FINEST, MOST, CourseFold
 
 STORED = {"type": "SEND_DICOM", "seconds": 0.1, "stored": 3, "bytes": 1000}
 SENT = {"type": "GENERATE_HL7", "attempts": 1, "verdict": "accepted"}
@@ -48,22 +48,22 @@ def test_everything_is_counted_once_in_the_interval_that_it_happened_in(happenin
 
 def test_depths_stay_as_they_were_where_nothing_happened() -> None:
     course = CourseFold()
-    happen(course, 0.5, "emitted", queued=4)
-    happen(course, 3.2, "emitted", queued=6, running=2)
-    happen(course, 3.4, "jobs", queued=5, running=1)
+    happen(course, FINEST * 0.5, "emitted", queued=4)
+    happen(course, FINEST * 3.2, "emitted", queued=6, running=2)
+    happen(course, FINEST * 3.4, "jobs", queued=5, running=1)
     assert [(each.queued, each.running) for each in course.intervals()] == [(4, 0), (4, 0), (4, 0), (5, 1)]
 
 
 def test_of_merged_intervals_the_later_depths_count_and_latencies_are_not_averaged() -> None:
     course = CourseFold()
-    for second in range(2):
-        happen(course, second, "emitted", queued=second)
+    for number in range(2):
+        happen(course, number * FINEST, "emitted", queued=number)
     for _ in range(99):
         course.observe(0.0, "hl7_ack", 0.001)
-    course.observe(1.0, "hl7_ack", 1.0)
-    course.observe(MOST, "hl7_ack", 0.001)
+    course.observe(FINEST, "hl7_ack", 1.0)
+    course.observe(MOST * FINEST, "hl7_ack", 0.001)
     first = course.intervals()[0]
-    assert (first.seconds, first.emitted, first.queued) == (2.0, 2, 1)
+    assert (first.seconds, first.emitted, first.queued) == (2 * FINEST, 2, 1)
     assert (first.latency["hl7_ack"]["p99"], first.latency["hl7_ack"]["max"]) == (0.001, 1.0)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from app.api.access import VIEWER
 from app.api.documents import JsonRoute
@@ -13,10 +15,10 @@ from app.api.metric_views import (
     RUN_COLUMNS,
     SHARE_COLUMNS,
     STAGE_COLUMNS,
+    ComparisonView,
     RunFiguresView,
     RunMetricsView,
     WorkerShareRowView,
-    csv_answer,
     interval_columns,
     interval_line,
     run_figures_view,
@@ -26,17 +28,28 @@ from app.api.metric_views import (
     summary_lines,
 )
 from app.api.problems import responses
+from app.api.reports import compare_page, report_page, run_documents
 from app.api.routes.runs import After, Id, Limit, find_run
 from app.api.services import Api
 from app.api.views import PageView
 from app.domain.run import RunState
 from app.ports import Period
+from app.reporting.comparison import compare_runs
+from app.util.csv_text import csv_text
 
 router = APIRouter(tags=["metrics"], route_class=JsonRoute)
 
 RUN = "/api/simulator/runs/{id}/metrics"
 Format = Annotated[Literal["json", "csv"], Query(description="csv: as a table, with a heading")]
 Moment = Annotated[datetime | None, Query(description="a moment (RFC 3339); without a zone it is UTC")]
+
+
+def _csv(columns: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> PlainTextResponse:
+    return PlainTextResponse(csv_text(columns, lines), media_type="text/csv")
+
+
+def _html(page: str) -> HTMLResponse:
+    return HTMLResponse(page, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"})
 
 
 def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -47,7 +60,7 @@ def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def get_summary(api: Api, id: Id, format: Format = "json") -> Response | dict[str, Any]:
     """The run's summary; of a run that has not ended, the figures so far, without reconciliation and thresholds."""
     summary = api.figures.summary(find_run(api, id))
-    return csv_answer(("figure", "value"), summary_lines(summary)) if format == "csv" else summary
+    return _csv(("figure", "value"), summary_lines(summary)) if format == "csv" else summary
 
 
 @router.get(f"{RUN}/detail", dependencies=[VIEWER], responses=responses(404))
@@ -63,13 +76,40 @@ def get_table(api: Api, id: Id, table: Literal["stages", "intervals", "workers"]
     detail = run_metrics_view(api.figures.metrics(run)).model_dump(mode="json")
     match table:
         case "stages":
-            return csv_answer(STAGE_COLUMNS, detail["stages"])
+            return _csv(STAGE_COLUMNS, detail["stages"])
         case "intervals":
             lines = [interval_line(interval) for interval in detail["intervals"]]
-            return csv_answer(interval_columns(lines), lines)
+            return _csv(interval_columns(lines), lines)
         case "workers":
             own = {"run_id": run.id, "run_key": run.run_key, "template": run.template_name}
-            return csv_answer(SHARE_COLUMNS, [own | share for share in detail["workers"]])
+            return _csv(SHARE_COLUMNS, [own | share for share in detail["workers"]])
+
+
+@router.get("/api/simulator/runs/{id}/report", dependencies=[VIEWER], responses=responses(404))
+def get_report(api: Api, id: Id) -> HTMLResponse:
+    """The run's report: one HTML file without scripts, which needs no network."""
+    return _html(report_page(api.bundle.database, api.figures, find_run(api, id)))
+
+
+@router.get(
+    "/api/simulator/runs/{id}/comparison/{other}",
+    dependencies=[VIEWER],
+    responses=responses(404) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    response_model=ComparisonView,
+)
+def get_comparison(
+    api: Api,
+    id: Id,
+    other: Annotated[str, Path(description="id or run key of the run to compare it with")],
+    format: Annotated[Literal["json", "html"], Query(description="html: as a page, like the report")] = "json",
+) -> Response | ComparisonView:
+    """Two runs: where their settings differ, and every figure with its change."""
+    database, figures = api.bundle.database, api.figures
+    before, after = find_run(api, id), find_run(api, other)
+    if format == "html":
+        return _html(compare_page(database, figures, before, after))
+    documents = (run_documents(database, figures, run) for run in (before, after))
+    return ComparisonView.model_validate(compare_runs(*documents))
 
 
 @router.get("/api/metrics/runs", dependencies=[VIEWER], responses=_answers(), response_model=PageView[RunFiguresView])
@@ -89,7 +129,7 @@ def list_run_figures(
     )
     views = [run_figures_view(run) for run in page.rows]
     if format == "csv":
-        return csv_answer(RUN_COLUMNS, [run_line(view.model_dump(mode="json")) for view in views])
+        return _csv(RUN_COLUMNS, [run_line(view.model_dump(mode="json")) for view in views])
     return PageView(items=views, next_cursor=page.next_cursor)
 
 
@@ -113,7 +153,7 @@ def list_worker_figures(
     )
     views = [share_view(row) for row in page.rows]
     if format == "csv":
-        return csv_answer(SHARE_COLUMNS, [view.model_dump(mode="json") for view in views])
+        return _csv(SHARE_COLUMNS, [view.model_dump(mode="json") for view in views])
     return PageView(items=views, next_cursor=page.next_cursor)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.domain.run import OrderState, RunState
 from app.domain.work import DeadLetterFilter, DeadLetterSelection
+from app.ports import Period
 
 Document = dict[str, Any]
 
@@ -52,6 +53,30 @@ class Backend(Protocol):
 
     def summary(self, name: str) -> Document:
         """The final one, or the figures so far."""
+        ...
+
+    def run_metrics(self, name: str) -> Document:
+        """RunMetricsView: by stage, over time, by worker."""
+        ...
+
+    def report(self, name: str) -> str:
+        """The run's report, as HTML."""
+        ...
+
+    def comparison(self, before: str, after: str) -> Document:
+        """ComparisonView."""
+        ...
+
+    def comparison_page(self, before: str, after: str) -> str:
+        """The same as HTML."""
+        ...
+
+    def run_figures(self, state: RunState | None, template: str | None, created: Period, limit: int) -> list[Document]:
+        """RunFiguresView, the newest first."""
+        ...
+
+    def worker_figures(self, run: str | None, worker: str | None, ended: Period, limit: int) -> list[Document]:
+        """WorkerShareRowView: what workers did of runs; the last first."""
         ...
 
     def findings(self, name: str, limit: int) -> list[Document]: ...

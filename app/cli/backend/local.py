@@ -9,7 +9,9 @@ from app.api.admin_overview import destinations_health, list_queues, purge_queue
 from app.api.admin_views import DeadLetterView, discard_view, retry_view, statistics_view
 from app.api.dead_letter_detail import dead_letter_detail
 from app.api.figures import LiveFigures
+from app.api.metric_views import run_figures_view, run_metrics_view, share_view
 from app.api.order_detail import order_detail
+from app.api.reports import compare_page, report_page, run_documents
 from app.api.views import (
     FindingView,
     OrderView,
@@ -26,6 +28,8 @@ from app.cli.backend import Document
 from app.cli.backend.paging import collect
 from app.domain.run import OrderState, Run, RunState
 from app.domain.work import DeadLetterFilter, DeadLetterSelection
+from app.ports import Period
+from app.reporting.comparison import compare_runs
 from app.runs.control import request_cancel, request_pause, request_resume
 from app.runs.producing.give_up import give_up
 from app.runs.templates import read_template
@@ -53,6 +57,7 @@ class LocalBackend:
         self._bundle = bundle
         self._database = bundle.database
         self._queries = bundle.database.queries
+        self._figures = LiveFigures(bundle.database)
 
     # --- templates ---
 
@@ -111,7 +116,36 @@ class LocalBackend:
         remove_run(self._database, name, self._bundle.settings.run_folder)
 
     def summary(self, name: str) -> Document:
-        return LiveFigures(self._database).summary(self._run(name))
+        return self._figures.summary(self._run(name))
+
+    def run_metrics(self, name: str) -> Document:
+        return _document(run_metrics_view(self._figures.metrics(self._run(name))))
+
+    def report(self, name: str) -> str:
+        return report_page(self._database, self._figures, self._run(name))
+
+    def comparison(self, before: str, after: str) -> Document:
+        documents = (run_documents(self._database, self._figures, self._run(name)) for name in (before, after))
+        return compare_runs(*documents)
+
+    def comparison_page(self, before: str, after: str) -> str:
+        return compare_page(self._database, self._figures, self._run(before), self._run(after))
+
+    def run_figures(self, state: RunState | None, template: str | None, created: Period, limit: int) -> list[Document]:
+        def page(after: str | None, count: int) -> tuple[list[Document], str | None]:
+            found = self._queries.runs(state=state, template=template, after=after, limit=count, created=created)
+            return [_document(run_figures_view(run)) for run in found.rows], found.next_cursor
+
+        return collect(page, limit)
+
+    def worker_figures(self, run: str | None, worker: str | None, ended: Period, limit: int) -> list[Document]:
+        run_id = None if run is None else self._run(run).id
+
+        def page(after: str | None, count: int) -> tuple[list[Document], str | None]:
+            found = self._queries.worker_shares(run_id=run_id, worker=worker, ended=ended, after=after, limit=count)
+            return [_document(share_view(row)) for row in found.rows], found.next_cursor
+
+        return collect(page, limit)
 
     def findings(self, name: str, limit: int) -> list[Document]:
         return _documents(FindingView, self._queries.findings(self._run(name).id, limit))

@@ -15,6 +15,7 @@ from app.cli.backend.paging import collect
 from app.domain.errors import Conflict, InvalidInput, NotFound, Problem, Unavailable, YeeterError
 from app.domain.run import OrderState, RunState
 from app.domain.work import DeadLetterFilter, DeadLetterSelection
+from app.ports import Period
 
 TIMEOUT = 30.0  # seconds
 TEMPLATES = "/api/simulator/templates"
@@ -110,6 +111,24 @@ class RemoteBackend:
     def summary(self, name: str) -> Document:
         return self._ask("GET", f"{_path(RUNS, name)}/metrics")
 
+    def run_metrics(self, name: str) -> Document:
+        return self._ask("GET", f"{_path(RUNS, name)}/metrics/detail")
+
+    def report(self, name: str) -> str:
+        return self._page(f"{_path(RUNS, name)}/report")
+
+    def comparison(self, before: str, after: str) -> Document:
+        return self._ask("GET", _comparison(before, after))
+
+    def comparison_page(self, before: str, after: str) -> str:
+        return self._page(f"{_comparison(before, after)}?format=html")
+
+    def run_figures(self, state: RunState | None, template: str | None, created: Period, limit: int) -> list[Document]:
+        return self._pages("/api/metrics/runs", {"state": state, "template": template} | _moments(created), limit)
+
+    def worker_figures(self, run: str | None, worker: str | None, ended: Period, limit: int) -> list[Document]:
+        return self._pages("/api/metrics/workers", {"run": run, "worker": worker} | _moments(ended), limit)
+
     def findings(self, name: str, limit: int) -> list[Document]:
         return self._pages(f"{_path(RUNS, name)}/findings", {}, limit)
 
@@ -179,11 +198,7 @@ class RemoteBackend:
     ) -> Document:
         """The answer's document, empty where it has none."""
         parameters = {name: value for name, value in (query or {}).items() if value is not None}
-        try:
-            response = self._client.request(method, path, json=body, params=parameters)
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise Unavailable(f"the API at {self._server} can't be reached: {reason}; is `yeeter serve` up?") from error
+        response = self._request(method, path, json=body, params=parameters)
         if response.is_success and not response.content:
             return {}
         try:
@@ -193,6 +208,23 @@ class RemoteBackend:
         if response.is_success:
             return document
         raise self._error(response, document)
+
+    def _page(self, path: str) -> str:
+        """A page of HTML."""
+        response = self._request("GET", path)
+        if response.is_success:
+            return response.text
+        try:
+            raise self._error(response, dict(response.json()))
+        except (ValueError, TypeError) as error:
+            raise self._not_ours(response) from error
+
+    def _request(self, method: str, path: str, **parts: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **parts)
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"the API at {self._server} can't be reached: {reason}; is `yeeter serve` up?") from error
 
     def _error(self, response: httpx.Response, document: Document) -> YeeterError:
         problems, detail = document.get("problems"), document.get("detail")
@@ -226,6 +258,16 @@ def _selection(selection: DeadLetterSelection) -> Document:
         return {"ids": list(selection.ids)}
     wanted = {name: value for name, value in asdict(selection.wanted).items() if name != "state"}
     return {name: value for name, value in wanted.items() if value is not None} | {"limit": selection.limit}
+
+
+def _comparison(before: str, after: str) -> str:
+    return f"{_path(RUNS, before)}/comparison/{quote(after, safe='')}"
+
+
+def _moments(period: Period) -> dict[str, str | None]:
+    """As a query; a moment's zone is written, or the server would take it for UTC."""
+    moments = {"since": period.since, "until": period.until}
+    return {name: None if moment is None else moment.isoformat() for name, moment in moments.items()}
 
 
 def _path(collection: str, name: str) -> str:

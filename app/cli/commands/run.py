@@ -79,6 +79,13 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", rich_help_panel=_RESULT, help="Write the thresholds here as tests, as JUnit XML."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=_RESULT, help="Write a report here, as HTML."),
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(metavar="FILE", rich_help_panel=_RESULT, help="Write the run's figures here, as CSV.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", rich_help_panel=_RESULT, help="The summary as JSON on stdout.")
     ] = False,
@@ -90,7 +97,7 @@ def run(
     from app.cli.request import RunFlags, run_request
     from app.settings import load_settings
 
-    files = ResultFiles(summary, junit)
+    files = ResultFiles(summary, junit, report, metrics)
     files.check()
     request = run_request(
         RunFlags(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,6 +45,18 @@ def list_(
         write_json(rows)
     else:
         write_table(rows, _LIST)
+
+
+@runs.command()
+def report(
+    name: options.RunName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="HTML file to write.", show_default=False)],
+    server: options.Server = None,
+) -> None:
+    """Write a run's report: one HTML file without scripts, which needs no network."""
+    with open_backend(server) as backend:
+        file.write_text(backend.report(name), encoding="utf-8")
+    note(f"written to {file}")
 
 
 @runs.command()

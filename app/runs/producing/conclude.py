@@ -9,6 +9,7 @@ from app.runs.control import CANCELLED_ON_REQUEST
 from app.runs.producing.reconcile import Reconciliation
 from app.runs.reading.folds import Folds
 from app.runs.reading.summary import judge
+from app.util.machine import describe_machine
 
 
 def end_run(work: UnitOfWork, run_id: str, template: Template, folds: Folds, reconciliation: Reconciliation) -> Run:
@@ -40,6 +41,7 @@ def _end(
     reason: str,
 ) -> Run:
     summary = folds.summary.summary(run, folds.summary.wall_seconds())
+    summary["environment"] = describe_machine()
     summary["reconciliation"] = reconciliation.summary()
     verdict, results = judge(summary, thresholds)
     summary["thresholds"] = [

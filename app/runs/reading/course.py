@@ -1,7 +1,7 @@
 """The course of a run over time: what happened in each interval, in so few of them that they can be drawn and kept.
 
-Intervals are a second long at first. When there are too many, two neighbours become one, and so on: a run of a minute
-has 60 of a second, one of a day some 170 of 8.5 minutes. Latencies are merged, never averaged.
+Intervals are a quarter of a second long at first. When there are too many, two neighbours become one, and so on: a run
+of a minute has 240 of them, one of a day some 170 of 8.5 minutes. Latencies are merged, never averaged.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from app.domain.metrics import Interval
 from app.util.latency import SmallLatency
 
 MOST = 240  # intervals
+FINEST = 0.25  # seconds
 COUNTS = ("emitted", "acknowledged", "completed", "failed", "cancelled", "retried", "jobs", "instances", "bytes")
 
 
@@ -37,7 +38,7 @@ class CourseFold:
     """Folds events one by one, each exactly once."""
 
     def __init__(self) -> None:
-        self._width = 1.0
+        self._width = FINEST
         self._counted: dict[int, _Counted] = {}  # by the interval's number
 
     def count(self, seconds: float, event: Event, queued: int, running: int) -> None:
