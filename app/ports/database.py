@@ -31,6 +31,7 @@ from app.domain.work import (
     TemplateRow,
     Withdrawn,
 )
+from app.ports.benchmarks import Benchmarks
 from app.ports.scaling import Pins, ScalingRecord, ScalingRecords, Workers
 
 Row = TypeVar("Row")
@@ -375,6 +376,9 @@ class UnitOfWork(Protocol):
 
     @property
     def workers(self) -> Workers: ...
+
+    @property
+    def benchmarks(self) -> Benchmarks: ...
 
 
 @dataclass(frozen=True, slots=True)
