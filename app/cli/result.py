@@ -12,11 +12,16 @@ from app.domain.errors import InvalidInput, Problem
 
 def check_summary(path: Path | None) -> None:
     """Before anything is sent, see that the summary can be written."""
+    check_file(path, "--summary")
+
+
+def check_file(path: Path | None, flag: str) -> None:
+    """See that the file of a flag can be written. Raises InvalidInput, which names the flag."""
     if path is None:
         return
     if path.is_dir() or not path.parent.is_dir():
         problem = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise InvalidInput(Problem("--summary", f"{path}: {problem}", "name a file in a folder that is there"))
+        raise InvalidInput(Problem(flag, f"{path}: {problem}", "name a file in a folder that is there"))
 
 
 def tell_result(backend: Backend, ended: Document, summary: Path | None, json: bool) -> None:
