@@ -8,17 +8,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from app.bootstrap import Bundle
+from app.ports import Database
 
 
-def machine_of(bundle: Bundle) -> dict[str, Any]:
+def machine_of(database: Database) -> dict[str, Any]:
     """Processor, memory in GiB and system of this machine; the database, which may be on another one.
 
     Raises:
         Unavailable: the database can't be asked.
     """
-    with bundle.database.transaction() as work:
-        database = work.benchmarks.server()
+    with database.transaction() as work:
+        server = work.benchmarks.server()
     return {
         "processor": _found(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo")) or platform.processor(),
         "cores": os.cpu_count(),
@@ -26,8 +26,7 @@ def machine_of(bundle: Bundle) -> dict[str, Any]:
         "system": _found(r'^PRETTY_NAME="(.*)"$', Path("/etc/os-release")) or platform.platform(),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "database": database,
-        "broker": "in-process" if bundle.is_embedded else "RabbitMQ",
+        "database": server,
     }
 
 

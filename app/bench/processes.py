@@ -26,7 +26,6 @@ class Measured:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        self.name = module
         self.peak_mib: float | None = None
         self._used: float | None = None  # CPU seconds since its start
         self._before = 0.0  # of these, what was used before the measurement

@@ -132,7 +132,7 @@ def hl7_(
     request = run_request(RunFlags(template=template, orders=messages, hl7=hl7))
     with bootstrap(load_settings()) as bundle, receivers(request, dicom=False) as complete:
         prepare_database(bundle)
-        keeper = Keeper(bundle.database, "hl7", machine_of(bundle))
+        keeper = Keeper(bundle.database, "hl7", machine_of(bundle.database))
         note(f"{messages} messages over {connections} connections")
         figures = bench_orders(bundle, complete, connections)
         sizes = {"messages": messages, "connections": connections}
@@ -179,4 +179,4 @@ def _launching(suite: str, destinations: Destinations) -> Iterator[tuple[Launche
         require_broker(bundle)
         prepare_database(bundle)
         with receivers(named) as complete:
-            yield Launcher(bundle, complete), Keeper(bundle.database, suite, machine_of(bundle))
+            yield Launcher(bundle, complete), Keeper(bundle.database, suite, machine_of(bundle.database))
