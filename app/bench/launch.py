@@ -54,11 +54,18 @@ def require_broker(bundle: Bundle) -> None:
 class Launcher:
     """Launches runs of one request, whose destinations are filled in."""
 
-    def __init__(self, bundle: Bundle, request: RunRequest, quiet_seconds: float = QUIET_SECONDS) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        request: RunRequest,
+        start_program: Callable[..., Measured] = Measured,
+        quiet_seconds: float = QUIET_SECONDS,
+    ) -> None:
         """``quiet_seconds``: how long the consumers of a run before are waited for."""
         self.database = bundle.database
         self._bundle = bundle
         self._request = request
+        self._start_program = start_program
         self._quiet_seconds = quiet_seconds
 
     def prepare(self, template: str | dict[str, Any], orders: int) -> Run:
@@ -90,7 +97,7 @@ class Launcher:
         arguments = ("--queues", ",".join(queues), END_WITH_INPUT)
         with ExitStack() as stack:
             pool = [
-                stack.enter_context(Measured("app.worker", *arguments, environment=shape.environment))
+                stack.enter_context(self._start_program("app.worker", *arguments, environment=shape.environment))
                 for _ in range(shape.workers)
             ]
             _await_consumers(broker, queues, pool)
@@ -103,7 +110,7 @@ class Launcher:
         A run that is left while it goes on is cancelled, so that no producer of others takes it up.
         """
         add_run(self.database, run)
-        with Measured("app.producer", run.id, environment=environment) as producer:
+        with self._start_program("app.producer", run.id, environment=environment) as producer:
             try:
                 yield producer
             except BaseException:

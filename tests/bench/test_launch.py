@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,9 @@ from app.adapters.broker.in_process import InProcessBroker
 from app.bench.launch import Launcher, WorkerShape, require_broker, watch
 from app.bench.processes import Measured
 from app.bootstrap import Bundle, bootstrap, prepare_database
-from app.domain.errors import Conflict, InvalidInput, NotFound, YeeterError
-from app.ports import Message
+from app.domain.errors import Conflict, InvalidInput, NotFound, Unavailable, YeeterError
+from app.domain.run import RunState
+from app.ports import Broker, Message, Subscription
 from app.runs.start import RunRequest
 from app.settings import Settings
 
@@ -31,9 +32,58 @@ def bundle(tmp_path: Path) -> Iterator[Bundle]:
         yield replace(made, broker=broker)
 
 
+@dataclass
+class Process:
+    """Ends after so many looks or questions whether it has."""
+
+    looks: int = 1
+    subscription: Subscription | None = None  # of a worker
+    peak_mib: float = 90.0
+    cpu_seconds: float = 0.5
+
+    @property
+    def has_ended(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+    def look(self) -> None:
+        self.looks -= 1
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.subscription:
+            self.subscription.close()
+
+
+@dataclass
+class Programs:
+    """Starts what only seems to be one; a worker takes jobs from the broker's queues, unless it is ``broken``."""
+
+    broker: Broker
+    broken: bool = False
+    started: list[tuple[str, ...]] = field(default_factory=list)
+    environments: list[Mapping[str, str] | None] = field(default_factory=list)
+
+    def __call__(self, *command: str, environment: Mapping[str, str] | None = None) -> Process:
+        self.started.append(command)
+        self.environments.append(environment)
+        if command[0] == "app.producer":
+            return Process(3)
+        if self.broken:
+            return Process(0)
+        return Process(1000, self.broker.subscribe(command[2].split(","), 1))
+
+
 @pytest.fixture
-def launcher(bundle: Bundle) -> Launcher:
-    return Launcher(bundle, REQUEST, quiet_seconds=0.0)
+def programs(bundle: Bundle) -> Programs:
+    return Programs(bundle.broker)
+
+
+@pytest.fixture
+def launcher(bundle: Bundle, programs: Programs) -> Launcher:
+    return Launcher(bundle, REQUEST, programs, quiet_seconds=0.0)  # type: ignore[arg-type]
 
 
 def test_it_takes_a_broker(bundle: Bundle) -> None:
@@ -72,23 +122,43 @@ def test_other_workers_are_not_measured_along(bundle: Bundle, launcher: Launcher
         pytest.fail("workers were started")
 
 
-@dataclass
-class Process:
-    """Ends after so many looks."""
+def test_workers_are_started_with_their_settings_and_take_jobs(launcher: Launcher, programs: Programs) -> None:
+    run = launcher.prepare("split-queues", 1)
+    with launcher.workers(run, WorkerShape(2, 200, 8)) as pool:
+        assert len(pool) == len(programs.started) == 2
+    command, environment = programs.started[0], programs.environments[0]
+    assert command[:3] == ("app.worker", "--queues", ",".join(launcher.queues(run)))
+    assert environment is not None
+    assert (environment["YEETER_WORKER_PREFETCH"], environment["YEETER_WORKER_CONCURRENCY"]) == ("200", "8")
 
-    looks: int
 
-    @property
-    def has_ended(self) -> bool:
-        return self.looks <= 0
+def test_a_worker_that_ends_at_once_is_told(launcher: Launcher, programs: Programs) -> None:
+    programs.broken = True
+    run = launcher.prepare("metadata-only", 1)
+    with pytest.raises(Unavailable, match="a worker ended"), launcher.workers(run, SHAPE):
+        pytest.fail("it takes no jobs")
 
-    def look(self) -> None:
-        self.looks -= 1
+
+def test_a_run_that_is_interrupted_is_cancelled(bundle: Bundle, launcher: Launcher) -> None:
+    run = launcher.prepare("metadata-only", 1)
+    with pytest.raises(KeyboardInterrupt), launcher.producer(run) as producer:
+        raise KeyboardInterrupt
+    assert producer.has_ended  # it was waited for
+    with bundle.database.transaction() as work:
+        assert work.runs.get(run.id).state is RunState.CANCELLING
+
+
+def test_a_run_that_has_not_ended_has_no_figures(launcher: Launcher) -> None:
+    run = launcher.prepare("metadata-only", 1)
+    with launcher.producer(run):
+        pass
+    with pytest.raises(YeeterError, match=f"run {run.run_key} is PENDING"):
+        launcher.ended(run)
 
 
 def test_a_run_is_watched_until_its_producer_has_ended() -> None:
     asked: list[str] = []
-    watch(Process(2), [Process(9), Process(1)], lambda: asked.append("depth"))  # type: ignore[arg-type,list-item]
+    watch(Process(3), [Process(9), Process(1)], lambda: asked.append("depth"))  # type: ignore[arg-type,list-item]
     assert asked == ["depth"]
 
 
