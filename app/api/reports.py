@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
+from app import __version__
 from app.api.figures import LiveFigures
 from app.api.metric_views import run_metrics_view
 from app.api.views import FindingView, OrderView, RunDetailView
@@ -16,18 +15,16 @@ from app.reporting.run_report import run_report
 FINDINGS = 50  # that a report names
 FAILED_ORDERS = 1000  # that it sorts by kind
 
-VERSION = version("hl7-yeeter")
-
 
 def report_page(database: Database, figures: LiveFigures, run: Run) -> str:
     """The report of a run as it is now. Raises Unavailable."""
-    return run_report(run_documents(database, figures, run), VERSION)
+    return run_report(run_documents(database, figures, run), __version__)
 
 
 def compare_page(database: Database, figures: LiveFigures, before: Run, after: Run) -> str:
     """Two runs beside each other. Raises Unavailable."""
     first, second = (run_documents(database, figures, run) for run in (before, after))
-    return comparison_page(first, second, VERSION)
+    return comparison_page(first, second, __version__)
 
 
 def run_documents(database: Database, figures: LiveFigures, run: Run) -> RunDocuments:

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.bench.processes import Measured
-from app.bootstrap import Bundle
-from app.domain.errors import InvalidInput, Problem, YeeterError
+from app.bench.figures import measured_run
+from app.bench.launch import POLL, Launcher, WorkerShape, problem_of, watch
+from app.domain.errors import YeeterError
 from app.domain.event import JOB_QUEUED, RUN_STATE, RecordedEvent
 from app.domain.run import Run, RunState
 from app.runs.reading.follow import FeedFollower
-from app.runs.start import RunRequest, start_run, template_of
-
-POLL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,70 +40,56 @@ class PipelineFigures:
 
 
 def bench_pipeline(
-    bundle: Bundle, request: RunRequest, counts: list[int], workers: int, say: Callable[[str], None]
+    launcher: Launcher,
+    template: str | dict[str, Any],
+    counts: list[int],
+    shape: WorkerShape,
+    say: Callable[[str], None],
 ) -> Iterator[PipelineFigures]:
     """One row an order count.
 
     Raises:
-        InvalidInput: no broker is configured, or the request is wrong.
+        InvalidInput: the request is wrong.
         YeeterError: a run did not end as it should.
     """
-    if bundle.is_embedded:
-        raise InvalidInput(Problem("RABBITMQ_URL", "the pipeline is measured over a broker", "set it"))
     for orders in counts:
         say(f"{orders} orders: emission")
-        emitted = _measure_emission(bundle, request, orders, workers)
-        say(f"{orders} orders: the whole way, {workers} workers")
-        yield _measure_whole_way(bundle, request, orders, workers, emitted)
+        emitted = _measure_emission(launcher, launcher.prepare(template, orders), shape)
+        say(f"{orders} orders: the whole way, {shape.workers} workers")
+        yield _measure_whole_way(launcher, launcher.prepare(template, orders), shape, emitted)
 
 
-def _measure_emission(bundle: Bundle, request: RunRequest, orders: int, workers: int) -> float:
-    run = _start(bundle, request, orders)
+def _measure_emission(launcher: Launcher, run: Run, shape: WorkerShape) -> float:
     times = _EmissionTimes()
-    follower = FeedFollower(bundle.database.feed, run.id, times.apply)
+    follower = FeedFollower(launcher.database.feed, run.id, times.apply)
     follower.start()
     try:
-        with Measured("app.producer", run.id, environment=_unbounded(orders)) as producer:
-            _wait(producer, lambda: times.queued >= orders)
-            with _workers(bundle, run, workers):
-                _wait(producer, lambda: False)
-        _check_end(bundle, run)
+        with launcher.producer(run, _unbounded(run.requested)) as producer:
+            while times.queued < run.requested and not producer.has_ended:
+                time.sleep(POLL)
+            with launcher.workers(run, shape, expect_jobs=True) as pool:
+                watch(producer, pool)
+        _check_end(launcher.ended(run))
     finally:
         follower.stop()
-    return orders / times.seconds
+    return run.requested / times.seconds
 
 
-def _measure_whole_way(
-    bundle: Bundle, request: RunRequest, orders: int, workers: int, emitted: float
-) -> PipelineFigures:
-    run = _start(bundle, request, orders)
-    with _workers(bundle, run, workers) as pool:
-        time.sleep(1.0)  # their start is not part of the measurement
-        with Measured("app.producer", run.id) as producer:
-            _wait(producer, lambda: False, *pool)
-        _check_end(bundle, run)
-        for worker in pool:
-            worker.look()
-    with bundle.database.transaction() as work:
-        summary = work.runs.get(run.id).summary or {}
-    worker_cpu = sum(worker.cpu_seconds or 0.0 for worker in pool)
+def _measure_whole_way(launcher: Launcher, run: Run, shape: WorkerShape, emitted: float) -> PipelineFigures:
+    figures = measured_run(launcher, run, shape)
+    _check_end(launcher.ended(run))
     return PipelineFigures(
-        orders=orders,
-        workers=workers,
+        orders=run.requested,
+        workers=shape.workers,
         emitted_per_second=round(emitted, 1),
-        whole_way_per_second=round(orders / summary["wall_seconds"], 1),
-        status=summary["status"],
-        missing=summary["reconciliation"]["missing"],
-        producer_mib=_rounded(producer.peak_mib),
-        worker_mib=_rounded(max((worker.peak_mib or 0.0 for worker in pool), default=None)),
-        producer_cpu_ms_per_order=_rounded((producer.cpu_seconds or 0.0) / orders * 1000),
-        worker_cpu_ms_per_order=_rounded(worker_cpu / orders * 1000),
+        whole_way_per_second=round(run.requested / figures.wall_seconds, 1),
+        status=figures.status,
+        missing=figures.missing,
+        producer_mib=figures.producer_mib,
+        worker_mib=figures.worker_mib,
+        producer_cpu_ms_per_order=figures.producer_cpu_ms_per_order,
+        worker_cpu_ms_per_order=figures.workers_cpu_ms_per_order,
     )
-
-
-def _start(bundle: Bundle, request: RunRequest, orders: int) -> Run:
-    sized = RunRequest(**{**asdict(request), "orders": orders})
-    return start_run(bundle.database, bundle.types, sized, datetime.now())  # noqa: DTZ005 - the department's local time
 
 
 @dataclass(slots=True)
@@ -132,32 +114,11 @@ class _EmissionTimes:
         return max((self.ended - self.begun).total_seconds(), 1e-9)
 
 
-@contextmanager
-def _workers(bundle: Bundle, run: Run, count: int) -> Iterator[list[Measured]]:
-    queues = ",".join(template_of(run).queues(bundle.settings.rabbitmq_order_queue))
-    with ExitStack() as stack:
-        yield [stack.enter_context(Measured("app.worker", "--queues", queues)) for _ in range(count)]
-
-
-def _wait(producer: Measured, until: Callable[[], bool], *others: Measured) -> None:
-    """Wait until it is so, or the producer has ended; looks at the processes meanwhile."""
-    while not until() and not producer.has_ended:
-        for process in (producer, *others):
-            process.look()
-        time.sleep(POLL)
-
-
-def _check_end(bundle: Bundle, run: Run) -> None:
-    with bundle.database.transaction() as work:
-        ended = work.runs.get(run.id)
-    if ended.state is not RunState.COMPLETED:
-        raise YeeterError(f"the measured run ended {ended.state}: {ended.reason or 'see its events'}")
+def _check_end(run: Run) -> None:
+    if problem := problem_of(run):
+        raise YeeterError(f"the measured run {run.run_key}: {problem}")
 
 
 def _unbounded(orders: int) -> dict[str, str]:
     """Emission alone is measured without workers, so nothing may hold publishing back."""
     return {"YEETER_BACKPRESSURE_MARK": str(orders)}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)

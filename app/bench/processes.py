@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -13,16 +14,21 @@ STOP_SECONDS = 60.0
 
 
 class Measured:
-    """A child ``python -m MODULE ARGUMENTS`` whose peak memory and CPU seconds are read from /proc (Linux)."""
+    """A child ``python -m MODULE ARGUMENTS`` whose peak memory and CPU seconds are read from /proc (Linux).
 
-    def __init__(self, module: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
+    Its standard input ends when we do. It is in a session of its own: a Ctrl-C is for us to act on.
+    """
+
+    def __init__(self, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", module, *arguments],
             env={**os.environ, "YEETER_LOG_LEVEL": "warning", **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
         self.peak_mib: float | None = None
-        self.cpu_seconds: float | None = None
+        self._used: float | None = None  # CPU seconds since its start
+        self._before = 0.0  # of these, what was used before the measurement
 
     def __enter__(self) -> Measured:
         return self
@@ -38,10 +44,22 @@ class Measured:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """User and system, since the measurement began; None where there is no /proc."""
+        return None if self._used is None else self._used - self._before
+
+    def begin(self) -> None:
+        """The measurement begins: the CPU that its start took does not count."""
+        self.look()
+        self._before = self._used or 0.0
 
     def look(self) -> None:
         """Read the figures as they are now; the last look before its end is the one that counts."""
@@ -54,4 +72,4 @@ class Measured:
         for line in status.splitlines():
             if line.startswith("VmHWM:"):
                 self.peak_mib = int(line.split()[1]) / 1024
-                self.cpu_seconds = (int(fields[11]) + int(fields[12])) / _TICKS
+                self._used = (int(fields[11]) + int(fields[12])) / _TICKS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,13 +24,7 @@ class ResultFiles:
 
     def check(self) -> None:
         """Before anything is sent, see that each can be written. Raises InvalidInput, by flag."""
-        problems = [
-            Problem(flag, f"{path}: {problem}", "name a file that can be written")
-            for flag, path in self._named()
-            if (problem := _obstacle(path))
-        ]
-        if problems:
-            raise InvalidInput(*problems)
+        check_files(dict(self._named()))
 
     def first_flag(self) -> str | None:
         """The flag of the first one that was asked for."""
@@ -58,6 +52,17 @@ class ResultFiles:
             path: Path | None = getattr(self, name)
             if path is not None:
                 yield f"--{name}", path
+
+
+def check_files(files: Mapping[str, Path | None]) -> None:
+    """See that the files of these flags can be written. Raises InvalidInput, which names the flags."""
+    problems = [
+        Problem(flag, f"{path}: {problem}", "name a file that can be written")
+        for flag, path in files.items()
+        if path is not None and (problem := _obstacle(path))
+    ]
+    if problems:
+        raise InvalidInput(*problems)
 
 
 def tell_result(backend: Backend, ended: Document, files: ResultFiles, json: bool) -> None:

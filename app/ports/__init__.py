@@ -6,6 +6,7 @@ adapter passes.
 
 from __future__ import annotations
 
+from app.ports.benchmarks import Benchmark, BenchmarkRow, Benchmarks
 from app.ports.broker import DEAD_QUEUE, DELIVERY_LIMIT, Broker, Delivery, Message, QueueDepth, Subscription
 from app.ports.database import (
     Database,
@@ -48,6 +49,9 @@ __all__ = [
     "DEAD_QUEUE",
     "DELIVERY_LIMIT",
     "ArchiveQuery",
+    "Benchmark",
+    "BenchmarkRow",
+    "Benchmarks",
     "Broker",
     "Database",
     "DeadLetters",

@@ -31,6 +31,7 @@ from app.domain.work import (
     TemplateRow,
     Withdrawn,
 )
+from app.ports.benchmarks import Benchmarks
 from app.ports.metrics import Period, RunFigures, WorkerShareRow
 from app.ports.scaling import Pins, ScalingRecord, ScalingRecords, Workers
 
@@ -379,6 +380,9 @@ class UnitOfWork(Protocol):
 
     @property
     def figures(self) -> RunFigures: ...
+
+    @property
+    def benchmarks(self) -> Benchmarks: ...
 
 
 @dataclass(frozen=True, slots=True)

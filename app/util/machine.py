@@ -6,15 +6,16 @@ import os
 import platform
 import re
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
+
+from app import __version__
 
 
 @cache
 def describe_machine() -> dict[str, str | int | float]:
     """This program's version, and the processor, cores, memory in GiB, system and Python that it runs on."""
     described: dict[str, str | int | float] = {
-        "yeeter": version("hl7-yeeter"),
+        "yeeter": __version__,
         "python": platform.python_version(),
         "system": _found(r'^PRETTY_NAME="(.*)"$', Path("/etc/os-release")) or platform.system(),
         "kernel": platform.release(),

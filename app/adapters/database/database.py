@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 import app
 from alembic import command
+from app.adapters.database.benchmarks import SqlBenchmarks
 from app.adapters.database.dead_letters import SqlDeadLetters
 from app.adapters.database.destinations import SqlDestinations
 from app.adapters.database.engine import errors_of, make_engine, reading
@@ -55,6 +56,7 @@ class SqlUnitOfWork:
         self.pins = SqlPins(connection)
         self.workers = SqlWorkers(connection)
         self.figures = SqlRunFigures(connection)
+        self.benchmarks = SqlBenchmarks(connection)
 
 
 class SqlDatabase:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli import options
 from app.cli.backend import Document, open_backend
 from app.cli.output import write_json, write_table
-from app.cli.request import read_flag
 from app.domain.run import RunState
-from app.ports import Period
+
+if TYPE_CHECKING:
+    from app.ports import Period
 
 metrics = typer.Typer(no_args_is_help=True)
 
@@ -151,6 +152,9 @@ def _write_csv(path: Path, columns: Sequence[str], lines: Sequence[Document]) ->
 
 
 def _period(since: str | None, until: str | None) -> Period:
+    from app.cli.request import read_flag
+    from app.ports import Period
+
     return Period(read_flag(_moment, since, "--since"), read_flag(_moment, until, "--until"))
 
 

@@ -1,0 +1,56 @@
+"""``yeeter bench`` against services that are started for it and end with it.
+
+.venv/bin/python -m benchmarks --archive storescp matrix --orders 1000 --workers 1,2,4
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.services.dcmtk import Storescp
+from tests.services.orthanc import running_orthanc
+from tests.services.postgres import running_postgres
+from tests.services.rabbitmq import running_rabbitmq
+
+LAUNCHING = ("matrix", "pipeline")  # suites that store studies
+
+
+@contextmanager
+def running_storescp() -> Iterator[Storescp]:
+    """One process an association, as an archive would take several at once."""
+    with tempfile.TemporaryDirectory(prefix="yeeter-storescp-") as folder, Storescp(Path(folder), "--fork") as server:
+        yield server
+
+
+ARCHIVES = {"orthanc": running_orthanc, "storescp": running_storescp}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--archive", choices=[*ARCHIVES, "built-in"], default="orthanc", help="of matrix and pipeline")
+    parser.add_argument("suite", help="matrix, pipeline or hl7")
+    options, rest = parser.parse_known_args()
+    with ExitStack() as stack:
+        postgres = stack.enter_context(running_postgres())
+        rabbitmq = stack.enter_context(running_rabbitmq(management=True))
+        environment = {
+            **os.environ,
+            "DATABASE_URL": stack.enter_context(postgres.new_database()),
+            "RABBITMQ_URL": rabbitmq.url(stack.enter_context(rabbitmq.new_virtual_host())),
+        }
+        archive = []
+        if options.suite in LAUNCHING and options.archive in ARCHIVES:
+            archive = ["--pacs", stack.enter_context(ARCHIVES[options.archive]()).address]
+        command = [sys.executable, "yeeter_cli.py", "bench", options.suite, *archive, *rest]
+        return subprocess.run(command, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
