@@ -35,7 +35,12 @@ NAMES_ITS_FLAG = [
     (("--no-wait",), "--no-wait: without a server, this process is the run (add --server URL)"),
     (
         ("--summary", "absent/summary.json"),
-        "--summary: absent/summary.json: there is no folder absent (name a file in a folder that is there)",
+        "--summary: absent/summary.json: there is no folder absent (name a file that can be written)",
+    ),
+    (("--junit", "."), "--junit: .: is a folder (name a file that can be written)"),
+    (
+        ("--server", "http://127.0.0.1:1", "--no-wait", "--junit", "run.xml"),
+        "--junit: with --no-wait there is no result to write (leave one of the two out)",
     ),
     (("--server", "ftp://x", "--workers", "2"), "--workers: a server's workers are its own (leave it out)"),
     (("--server", "nowhere"), "--server: 'nowhere' is not an address (e.g. http://127.0.0.1:8000)"),

@@ -6,9 +6,11 @@ import json
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from app.domain.threshold import STANDING_THRESHOLDS
 from tests.cli.conftest import RealProgram, Yeeter
 from tests.services.processes import Program, free_port, wait_until
 
@@ -22,7 +24,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     result = RealProgram(folder)(
         *("run", "metadata-only", "--orders", "20", "--seed", "7", "--run-key", "7K3QX0AB", "--connections", "2"),
         *("--label", "build=17", "--threshold", "hl7_ack.p95 < 1m", "--workers", "2", "--summary", "summary.json"),
-        "--json",
+        *("--junit", "junit.xml", "--json"),
     )
     assert result.code == 0, result.err
     assert json.loads((folder / "summary.json").read_text()) == result.json
@@ -48,6 +50,22 @@ def test_the_summary_has_the_whole_contract(finished: tuple[Path, dict[str, obje
     assert summary["orders"] == {
         **dict.fromkeys(("requested", "emitted", "acknowledged", "completed"), 20),
         **dict.fromkeys(("failed", "cancelled", "not_emitted"), 0),
+    }
+
+
+def test_the_junit_file_has_a_test_for_each_threshold(finished: tuple[Path, dict[str, object]]) -> None:
+    folder, summary = finished
+    suite = ElementTree.parse(folder / "junit.xml").getroot().find("testsuite")
+    assert suite is not None
+    _, *thresholds = [case.attrib["name"] for case in suite.iter("testcase")]
+    assert thresholds == [*STANDING_THRESHOLDS, "hl7_ack.p95 < 1m"]
+    assert {each.attrib["name"]: each.attrib["value"] for each in suite.iter("property")} == {
+        "run_id": summary["run_id"],
+        "run_key": "7K3QX0AB",
+        "seed": "7",
+        "template": "metadata-only",
+        "state": "COMPLETED",
+        "verdict": "pass",
     }
 
 

@@ -39,9 +39,11 @@ def both(folder: Path, server: str, yeeter: Yeeter, monkeypatch: pytest.MonkeyPa
 def test_a_run_on_a_server(folder: Path, server: str, both: Yeeter) -> None:
     result = RealProgram(folder)(
         *("run", "metadata-only", "--orders", "20", "--run-key", "7K3QX0AB", "--label", "a=b", "--json"),
+        *("--junit", "junit.xml"),
         YEETER_SERVER=server,
     )
     assert result.code == 0, result.err
+    assert 'failures="0"' in (folder / "junit.xml").read_text()
     assert result.json["orders"]["completed"] == 20
     assert result.err.startswith("run 7K3QX0AB: 20 orders of metadata-only")
 

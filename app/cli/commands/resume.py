@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
-from app.cli.result import check_summary, tell_result
+from app.cli.result import ResultFiles, tell_result
 from app.domain.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ def resume(
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the summary here, where this process goes on.")
     ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="As of `yeeter run`, where this process goes on.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Have a paused run go on; one that was interrupted goes on in this process, unless a server is named.
@@ -32,12 +35,12 @@ def resume(
     """
     from app.settings import load_settings
 
-    check_summary(summary)
+    files = ResultFiles(summary, junit)
+    files.check()
     settings = load_settings(**({} if server is None else {"server": server}))
     if not settings.server:
-        _resume_here(settings, name, workers, summary, json)
-    elif workers is not None or summary is not None:
-        option = "--workers" if workers is not None else "--summary"
+        _resume_here(settings, name, workers, files, json)
+    elif option := "--workers" if workers is not None else files.first_flag():
         raise InvalidInput(Problem(option, "the server goes on with the run", "leave it out"))
     else:
         _resume_there(settings, name, json)
@@ -51,7 +54,7 @@ def _resume_there(settings: Settings, name: str, json: bool) -> None:
         _say(backend.resume_run(name), json)
 
 
-def _resume_here(settings: Settings, name: str, workers: int | None, summary: Path | None, json: bool) -> None:
+def _resume_here(settings: Settings, name: str, workers: int | None, files: ResultFiles, json: bool) -> None:
     from app.bootstrap import bootstrap
     from app.cli.backend.local import LocalBackend, ready_database
     from app.cli.embedded import resume_embedded
@@ -63,7 +66,7 @@ def _resume_here(settings: Settings, name: str, workers: int | None, summary: Pa
         if ended is None:
             _say(backend.run(name), json)
         else:
-            tell_result(backend, backend.run(ended.id), summary, json)
+            tell_result(backend, backend.run(ended.id), files, json)
 
 
 def _say(run: dict[str, object], json: bool) -> None:

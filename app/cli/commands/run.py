@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli import options
-from app.cli.result import check_summary, tell_result
+from app.cli.result import ResultFiles, tell_result
 from app.domain.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ def run(
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", rich_help_panel=_RESULT, help="Write the summary here, as JSON.")
     ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=_RESULT, help="Write the thresholds here as tests, as JUnit XML."),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", rich_help_panel=_RESULT, help="The summary as JSON on stdout.")
     ] = False,
@@ -86,7 +90,8 @@ def run(
     from app.cli.request import RunFlags, run_request
     from app.settings import load_settings
 
-    check_summary(summary)
+    files = ResultFiles(summary, junit)
+    files.check()
     request = run_request(
         RunFlags(
             template=template,
@@ -107,14 +112,16 @@ def run(
     if settings.server:
         if workers is not None:
             raise InvalidInput(Problem("--workers", "a server's workers are its own", "leave it out"))
+        if not wait and (flag := files.first_flag()):
+            raise InvalidInput(Problem(flag, "with --no-wait there is no result to write", "leave one of the two out"))
         from app.cli.backend.remote import RemoteBackend
 
         with RemoteBackend(settings.server, token=settings.token) as backend:
-            _run_over_api(backend, request, connections, wait, summary, json)
+            _run_over_api(backend, request, connections, wait, files, json)
     elif not wait:
         raise InvalidInput(Problem("--no-wait", "without a server, this process is the run", "add --server URL"))
     else:
-        _run_embedded(settings, request, workers, connections, summary, json)
+        _run_embedded(settings, request, workers, connections, files, json)
 
 
 def _run_embedded(
@@ -122,7 +129,7 @@ def _run_embedded(
     request: RunRequest,
     workers: int | None,
     connections: int | None,
-    summary: Path | None,
+    files: ResultFiles,
     json: bool,
 ) -> None:
     from app.bootstrap import bootstrap, prepare_database
@@ -133,18 +140,18 @@ def _run_embedded(
         prepare_database(bundle)
         ended = run_embedded(bundle, request, workers, connections)
         backend = LocalBackend(bundle)
-        tell_result(backend, backend.run(ended.id), summary, json)
+        tell_result(backend, backend.run(ended.id), files, json)
 
 
 def _run_over_api(
-    backend: RemoteBackend, request: RunRequest, connections: int | None, wait: bool, summary: Path | None, json: bool
+    backend: RemoteBackend, request: RunRequest, connections: int | None, wait: bool, files: ResultFiles, json: bool
 ) -> None:
     from app.cli.output import write, write_json
     from app.cli.over_api import follow_over_api, start_over_api
 
     started = start_over_api(backend, request, connections)
     if wait:
-        tell_result(backend, follow_over_api(backend, started), summary, json)
+        tell_result(backend, follow_over_api(backend, started), files, json)
     elif json:
         write_json(started)
     else:
