@@ -21,6 +21,7 @@ from app.api.routes import admin, dead_letters, monitoring, orders, runs, templa
 from app.api.services import Services
 from app.api.summaries import LiveSummaries
 from app.api.tokens import Tokens
+from app.api.upkeep import Upkeep, tell_webhooks
 from app.api.worker_views import workers_view
 from app.bootstrap import Bundle
 from app.domain.allowlist import Allowlist
@@ -61,16 +62,19 @@ def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
         Allowlist(settings.allowed_destinations),
     )
     sockets = Sockets(bundle.database, access, lambda: workers_view(bundle).model_dump(mode="json"))
-    rest = _rest(services, sockets)
+    upkeep = Upkeep([tell_webhooks(bundle.courier())])
+    rest = _rest(services, sockets, upkeep)
     known = Authentication(BodyLimits(sockets.application(rest)), access, open_paths(ROUTERS))
     return _gated(known, settings)
 
 
-def _rest(services: Services, sockets: Sockets) -> FastAPI:
+def _rest(services: Services, sockets: Sockets, upkeep: Upkeep) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.producers.look_after_runs()
+        upkeep.start()
         yield
+        upkeep.stop()
         sockets.close()
         await services.producers.stop()
 

@@ -42,6 +42,7 @@ from app.ports.scaling import (
 )
 from app.ports.steps import Step, StepContext, StepResult, StepSource, Toolbox
 from app.ports.studies import ArchiveQuery, StudySender, StudyStore
+from app.ports.webhooks import DueWebhook, Webhooks, WebhookSender
 
 __all__ = [
     "DEAD_QUEUE",
@@ -52,6 +53,7 @@ __all__ = [
     "DeadLetters",
     "Delivery",
     "Destinations",
+    "DueWebhook",
     "EventFeed",
     "IdempotencyKeys",
     "Jobs",
@@ -88,6 +90,8 @@ __all__ = [
     "Templates",
     "Toolbox",
     "UnitOfWork",
+    "WebhookSender",
+    "Webhooks",
     "WorkerBeat",
     "WorkerPools",
     "WorkerRow",

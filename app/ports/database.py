@@ -32,6 +32,7 @@ from app.domain.work import (
     Withdrawn,
 )
 from app.ports.scaling import Pins, ScalingRecord, ScalingRecords, Workers
+from app.ports.webhooks import Webhooks
 
 Row = TypeVar("Row")
 
@@ -375,6 +376,9 @@ class UnitOfWork(Protocol):
 
     @property
     def workers(self) -> Workers: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
 
 
 @dataclass(frozen=True, slots=True)

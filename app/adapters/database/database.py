@@ -27,6 +27,7 @@ from app.adapters.database.queries import SqlRunQueries
 from app.adapters.database.runs import SqlLeases, SqlRuns
 from app.adapters.database.scaling import SqlPins, SqlScalingRecords
 from app.adapters.database.templates import SqlTemplates
+from app.adapters.database.webhooks import SqlWebhooks
 from app.adapters.database.workers import SqlWorkers
 from app.domain.errors import SchemaMissing
 
@@ -53,6 +54,7 @@ class SqlUnitOfWork:
         self.scaling = SqlScalingRecords(connection)
         self.pins = SqlPins(connection)
         self.workers = SqlWorkers(connection)
+        self.webhooks = SqlWebhooks(connection)
 
 
 class SqlDatabase:

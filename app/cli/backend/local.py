@@ -28,7 +28,7 @@ from app.domain.run import OrderState, Run, RunState
 from app.domain.work import DeadLetterFilter, DeadLetterSelection
 from app.runs.control import request_cancel, request_pause, request_resume
 from app.runs.producing.give_up import give_up
-from app.runs.templates import read_template
+from app.runs.templates import read_replacement, read_template
 from app.runs.tending.dead_letters import discard, retry
 from app.runs.tending.purge import Fate
 from app.runs.tending.remove import remove_run
@@ -70,9 +70,11 @@ class LocalBackend:
             return _document(template_view(work.templates.add(template)))
 
     def replace_template(self, name: str, document: Document) -> Document:
-        template = read_template(document, self._bundle.types)
         with self._database.transaction() as work:
-            return _document(template_view(work.templates.replace(name, template)))
+            stored = work.templates.get(name)
+        template = read_replacement(document, stored.document, self._bundle.types)
+        with self._database.transaction() as work:
+            return _document(template_view(work.templates.replace(stored.id, template)))
 
     def remove_template(self, name: str) -> None:
         with self._database.transaction() as work:

@@ -9,6 +9,8 @@ from app.runs.control import CANCELLED_ON_REQUEST
 from app.runs.producing.reconcile import Reconciliation
 from app.runs.reading.summary import SummaryFold, judge
 
+HEAD_START = 10.0  # seconds in which a run's own producer tells the webhook, if it lives
+
 
 def end_run(
     work: UnitOfWork, run_id: str, template: Template, fold: SummaryFold, reconciliation: Reconciliation
@@ -48,6 +50,9 @@ def _end(
     ]
     summary["status"], summary["verdict"] = end.value, verdict.value
     work.runs.conclude(run.id, summary, verdict)
+    if run.document.get("webhook"):
+        told = {name: summary[name] for name in ("run_id", "run_key", "template", "status", "verdict")}
+        work.webhooks.add(run.id, run.epoch, told | {"summary": summary}, HEAD_START)
     return work.runs.move(run.id, end, reason)
 
 
