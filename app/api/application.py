@@ -21,7 +21,7 @@ from app.api.routes import admin, dead_letters, monitoring, orders, runs, templa
 from app.api.services import Services
 from app.api.summaries import LiveSummaries
 from app.api.tokens import Tokens
-from app.api.upkeep import Upkeep, tell_webhooks
+from app.api.upkeep import Upkeep, duties_of
 from app.api.worker_views import workers_view
 from app.bootstrap import Bundle
 from app.domain.allowlist import Allowlist
@@ -62,8 +62,7 @@ def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
         Allowlist(settings.allowed_destinations),
     )
     sockets = Sockets(bundle.database, access, lambda: workers_view(bundle).model_dump(mode="json"))
-    upkeep = Upkeep([tell_webhooks(bundle.courier())])
-    rest = _rest(services, sockets, upkeep)
+    rest = _rest(services, sockets, Upkeep(duties_of(bundle)))
     known = Authentication(BodyLimits(sockets.application(rest)), access, open_paths(ROUTERS))
     return _gated(known, settings)
 

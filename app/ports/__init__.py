@@ -27,6 +27,7 @@ from app.ports.database import (
     UnitOfWork,
 )
 from app.ports.orders import OrderLedger, OrderOutcome, OrderSender, OrderVerdict, OutboundOrder
+from app.ports.retention import EndedRun, Retention
 from app.ports.scaling import (
     Leadership,
     Pins,
@@ -54,6 +55,7 @@ __all__ = [
     "Delivery",
     "Destinations",
     "DueWebhook",
+    "EndedRun",
     "EventFeed",
     "IdempotencyKeys",
     "Jobs",
@@ -75,6 +77,7 @@ __all__ = [
     "QueueLoad",
     "QueueMeter",
     "RequestKey",
+    "Retention",
     "RunQueries",
     "Runs",
     "ScalingRecord",

@@ -31,6 +31,7 @@ from app.domain.work import (
     TemplateRow,
     Withdrawn,
 )
+from app.ports.retention import Retention
 from app.ports.scaling import Pins, ScalingRecord, ScalingRecords, Workers
 from app.ports.webhooks import Webhooks
 
@@ -379,6 +380,9 @@ class UnitOfWork(Protocol):
 
     @property
     def webhooks(self) -> Webhooks: ...
+
+    @property
+    def retention(self) -> Retention: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from app.adapters.database.journal import SqlJournal
 from app.adapters.database.orders import SqlOrders
 from app.adapters.database.outbox import SqlOutbox
 from app.adapters.database.queries import SqlRunQueries
+from app.adapters.database.retention import SqlRetention
 from app.adapters.database.runs import SqlLeases, SqlRuns
 from app.adapters.database.scaling import SqlPins, SqlScalingRecords
 from app.adapters.database.templates import SqlTemplates
@@ -55,6 +56,7 @@ class SqlUnitOfWork:
         self.pins = SqlPins(connection)
         self.workers = SqlWorkers(connection)
         self.webhooks = SqlWebhooks(connection)
+        self.retention = SqlRetention(connection)
 
 
 class SqlDatabase:

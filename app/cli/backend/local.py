@@ -110,7 +110,7 @@ class LocalBackend:
         return _document(RunView.model_validate(request_resume(self._database, name)))
 
     def delete_run(self, name: str) -> None:
-        remove_run(self._database, name, self._bundle.settings.run_folder)
+        remove_run(self._database, name, self._bundle.studies, self._bundle.settings.run_folder)
 
     def summary(self, name: str) -> Document:
         return LiveSummaries(self._database.feed).of(self._run(name))
