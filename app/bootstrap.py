@@ -24,6 +24,7 @@ from app.adapters.broker.rabbitmq_management import RabbitMqQueueMeter
 from app.adapters.database import SqlDatabase
 from app.adapters.senders.dimse import DimseStudySender
 from app.adapters.senders.mllp import MllpOrderSender
+from app.adapters.senders.webhook import HttpWebhookSender
 from app.adapters.study_store.file_system import FileSystemStudyStore
 from app.adapters.worker_pool.kubernetes import KubernetesPools, LeaseLeadership, connect
 from app.adapters.worker_pool.local import FileLeadership, LocalPools, start_worker
@@ -46,6 +47,7 @@ from app.ports import (
 )
 from app.runs.parts import Parts
 from app.runs.tending.scaling import Autoscaler, PoolKeeper, ScalingParts
+from app.runs.tending.webhooks import Courier
 from app.runs.working.execute import JobRunner
 from app.runs.working.isolation import Isolation, StartChild
 from app.runs.working.work import RunStates, Worker, WorkerOptions
@@ -105,6 +107,9 @@ class Bundle:
             reconcile_within=settings.reconcile_deadline,
             resolve=self.resolve,
         )
+
+    def courier(self) -> Courier:
+        return Courier(self.database, HttpWebhookSender(self.tls, self.resolve))
 
     def worker(self, queues: tuple[str, ...], concurrency: int | None = None, broker: Broker | None = None) -> Worker:
         """A worker of these queues, not yet started."""

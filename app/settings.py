@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,6 +22,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from app.domain.duration import parse_duration
 from app.domain.errors import InvalidInput, Problem
 
 
@@ -74,6 +75,10 @@ class Settings(BaseSettings):
         default=["127.0.0.1", "localhost", "::1"],
         description="Hosts, or HOST:PORT, that runs started over the API may send to."
         " Once set, this process connects to no other destination, whoever started the run",
+    )
+    retention: str | None = Field(
+        default=None,
+        description="How long the API keeps runs that have ended, e.g. 30d; it looks once an hour. Empty: for ever",
     )
 
     # Producer
@@ -155,6 +160,13 @@ class Settings(BaseSettings):
         sources = (init_settings, env_settings)
         return (*sources, YamlConfigSettingsSource(settings_cls, yaml_file=file)) if file else sources
 
+    @field_validator("retention")
+    @classmethod
+    def _is_duration(cls, retention: str | None) -> str | None:
+        if retention is not None:
+            parse_duration(retention)
+        return retention
+
     @cached_property
     def sqlalchemy_url(self) -> str:
         """The address of the database: the one that is set, or an SQLite file in the home folder."""
@@ -174,6 +186,10 @@ class Settings(BaseSettings):
     @property
     def studies(self) -> Path:
         return self.study_store or self.home / "studies"
+
+    @property
+    def retention_seconds(self) -> float | None:
+        return None if self.retention is None else parse_duration(self.retention)
 
     def run_folder(self, run_id: str) -> Path:
         """Where a run's own files are, as long as there is the run: the ledgers of its built-in receivers."""

@@ -21,6 +21,7 @@ from app.api.producers import Producers
 from app.api.routes import admin, dead_letters, metrics, monitoring, orders, runs, templates, workers
 from app.api.services import Services
 from app.api.tokens import Tokens
+from app.api.upkeep import Upkeep, duties_of
 from app.api.worker_views import workers_view
 from app.bootstrap import Bundle
 from app.domain.allowlist import Allowlist
@@ -62,16 +63,18 @@ def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
         Allowlist(settings.allowed_destinations),
     )
     sockets = Sockets(bundle.database, access, lambda: workers_view(bundle).model_dump(mode="json"))
-    rest = _rest(services, sockets)
+    rest = _rest(services, sockets, Upkeep(duties_of(bundle)))
     known = Authentication(BodyLimits(sockets.application(rest)), access, open_paths(ROUTERS))
     return _gated(known, settings)
 
 
-def _rest(services: Services, sockets: Sockets) -> FastAPI:
+def _rest(services: Services, sockets: Sockets, upkeep: Upkeep) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.producers.look_after_runs()
+        upkeep.start()
         yield
+        upkeep.stop()
         sockets.close()
         await services.producers.stop()
 

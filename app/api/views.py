@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NaiveDatetime, WithJsonSchema
 
 from app.domain.event import RecordedEvent
 from app.domain.run import OrderState, Run, RunState, StepState, Verdict
 from app.domain.template import Template
+from app.domain.webhook import without_secrets
 from app.domain.work import FindingKind, TemplateRow
 from app.runs.reading.progress import ProgressFold
 
@@ -27,6 +28,8 @@ LocalTime = Annotated[
         }
     ),
 ]
+
+TemplateDocument = Annotated[dict[str, Any], AfterValidator(without_secrets)]
 
 
 class View(BaseModel):
@@ -50,12 +53,12 @@ class TemplateView(View):
     shipped: bool = Field(description="as it came with this version of Yeeter, not edited")
     created_at: datetime
     updated_at: datetime
-    document: dict[str, Any] = Field(description="the whole template, steps included")
+    document: TemplateDocument = Field(description="the whole template, steps included; secrets are hidden")
 
 
 class ValidationView(View):
     valid: Literal[True]
-    document: dict[str, Any] = Field(description="the template with every default filled in")
+    document: TemplateDocument = Field(description="the template with every default filled in")
     queues: list[str] = Field(description="the broker queues that its steps use")
     retry_delays: list[list[float]] = Field(
         description="of each step behind GENERATE_HL7: seconds between its attempts, on the rungs of the ladder"
@@ -103,7 +106,7 @@ class RunView(View):
 
 
 class RunDetailView(RunView):
-    document: dict[str, Any] = Field(description="the template as it was resolved when the run was started")
+    document: TemplateDocument = Field(description="the template as it was resolved when the run was started")
 
 
 class EventView(View):

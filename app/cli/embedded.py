@@ -146,6 +146,7 @@ class Session:
 
     def result(self) -> Run:
         """The run as it ended. Raises what its session raised."""
+        self._report_notes()
         return self._end.result()
 
     def wait(self, seconds: float) -> bool:
@@ -202,6 +203,7 @@ class Session:
         """Nobody else will run it: it must not stay as it is. Another producer that holds it goes on."""
         with suppress(YeeterError):
             give_up(self._bundle.database, self._run.id, reason, self._bundle.settings.lease_seconds)
+            self._bundle.courier().tell_of(self._run.id, lambda: False, self._notes.put)
 
     def _report_notes(self) -> None:
         while not self._notes.empty():

@@ -50,7 +50,7 @@ root.add_typer(dead_letters, name="dead-letters", help="Jobs that were given up.
 root.add_typer(workers, name="workers", help="Workers, and how many there are to be.", rich_help_panel=_KEEP)
 root.add_typer(queues, name="queues", help="The broker's queues.", rich_help_panel=_KEEP)
 root.add_typer(destinations, name="destinations", help="Destinations that are away.", rich_help_panel=_KEEP)
-root.add_typer(database, name="db", help="The database's schema.", rich_help_panel=_KEEP)
+root.add_typer(database, name="db", help="The database: its schema, and what is kept in it.", rich_help_panel=_KEEP)
 root.add_typer(bench, name="bench", help="Measure Yeeter itself.", rich_help_panel=_KEEP)
 root.add_typer(tokens, name="tokens", help="Who may ask the API.", rich_help_panel=_KEEP)
 root.command(rich_help_panel=_KEEP)(settings)

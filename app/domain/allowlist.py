@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from app.domain.destination import DicomDestination, Hl7Destination, parse_address
 from app.domain.errors import InvalidInput, Problem
 from app.domain.template import Template
+from app.domain.webhook import Webhook
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Destination = Hl7Destination | DicomDestination
+Destination = Hl7Destination | DicomDestination | Webhook
 _SETTING = "YEETER_ALLOWED_DESTINATIONS"
 
 
@@ -34,9 +35,13 @@ class Allowlist:
         Raises:
             InvalidInput: names every destination that may not be sent to.
         """
-        destinations = (("hl7", template.destinations.hl7), ("dicom", template.destinations.dicom))
+        destinations = (
+            ("destinations.hl7", template.destinations.hl7),
+            ("destinations.dicom", template.destinations.dicom),
+            ("webhook.url", template.webhook),
+        )
         problems = [
-            Problem(f"destinations.{name}", problem, f"add it to {_SETTING} of the server, or choose another")
+            Problem(name, problem, f"add it to {_SETTING} of the server, or choose another")
             for name, destination in destinations
             if destination is not None and (problem := self._problem(destination, resolve))
         ]

@@ -20,6 +20,7 @@ from app.domain.order import Modality, Pixels
 from app.domain.procedures import BODY_PARTS, procedures_of
 from app.domain.retry import RetryPolicy
 from app.domain.threshold import parse_threshold
+from app.domain.webhook import Webhook
 
 DEFAULT_QUEUE = "default"  # stands for the server's own order queue (RABBITMQ_ORDER_QUEUE)
 NAME_PATTERN = r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$"
@@ -175,6 +176,7 @@ class Template(Model):
     time_limit: float | None = Field(
         default=None, gt=0, le=604_800, description="seconds until a run that has not ended is cancelled and FAILED"
     )
+    webhook: Webhook | None = Field(default=None, description="who is told when the run has ended")
     steps: tuple[Step, ...] = Field(min_length=1, max_length=50)
 
     @field_validator("thresholds")

@@ -29,6 +29,7 @@ from app.ports.database import (
 )
 from app.ports.metrics import Period, RunFigures, WorkerShareRow
 from app.ports.orders import OrderLedger, OrderOutcome, OrderSender, OrderVerdict, OutboundOrder
+from app.ports.retention import EndedRun, Retention
 from app.ports.scaling import (
     Leadership,
     Pins,
@@ -44,6 +45,7 @@ from app.ports.scaling import (
 )
 from app.ports.steps import Step, StepContext, StepResult, StepSource, Toolbox
 from app.ports.studies import ArchiveQuery, StudySender, StudyStore
+from app.ports.webhooks import DueWebhook, Webhooks, WebhookSender
 
 __all__ = [
     "DEAD_QUEUE",
@@ -57,6 +59,8 @@ __all__ = [
     "DeadLetters",
     "Delivery",
     "Destinations",
+    "DueWebhook",
+    "EndedRun",
     "EventFeed",
     "IdempotencyKeys",
     "Jobs",
@@ -79,6 +83,7 @@ __all__ = [
     "QueueLoad",
     "QueueMeter",
     "RequestKey",
+    "Retention",
     "RunFigures",
     "RunQueries",
     "Runs",
@@ -95,6 +100,8 @@ __all__ = [
     "Templates",
     "Toolbox",
     "UnitOfWork",
+    "WebhookSender",
+    "Webhooks",
     "WorkerBeat",
     "WorkerPools",
     "WorkerRow",

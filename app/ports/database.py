@@ -33,7 +33,9 @@ from app.domain.work import (
 )
 from app.ports.benchmarks import Benchmarks
 from app.ports.metrics import Period, RunFigures, WorkerShareRow
+from app.ports.retention import Retention
 from app.ports.scaling import Pins, ScalingRecord, ScalingRecords, Workers
+from app.ports.webhooks import Webhooks
 
 Row = TypeVar("Row")
 
@@ -383,6 +385,12 @@ class UnitOfWork(Protocol):
 
     @property
     def benchmarks(self) -> Benchmarks: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
+
+    @property
+    def retention(self) -> Retention: ...
 
 
 @dataclass(frozen=True, slots=True)

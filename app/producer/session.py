@@ -29,7 +29,7 @@ def run_session(
     connections: int | None = None,
     leaving: threading.Event | None = None,
 ) -> Run:
-    """Run a run to its end, from whatever state it is in; the run as it ended.
+    """Run a run to its end, from whatever state it is in, and tell its webhook; the run as it ended.
 
     ``workers`` is the number of jobs run side by side in this process, embedded only. ``watch`` gets the producer.
     ``connections`` is how many MLLP connections there are, whatever the destination says; for a built-in receiver
@@ -55,7 +55,9 @@ def run_session(
         producer = Producer(parts, run, template, checks)
         if watch is not None:
             watch(producer)
-        return producer.produce_under(lease)
+        ended = producer.produce_under(lease)
+    bundle.courier().tell_of(run.id, lease.leaving.is_set, producer.on_note)
+    return ended
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from app.domain.errors import InvalidInput, Problem
 from app.domain.identity import MAX_ORDERS, is_run_key, new_run_key
 from app.domain.run import Run, RunState
 from app.domain.template import StepTypes, Template
+from app.domain.webhook import check_headers_stay
 from app.ports import Database
 from app.runs.templates import read_template
 
@@ -104,7 +105,7 @@ def _problems_of_request(request: RunRequest) -> list[Problem]:
 
 
 def _overridden(document: dict[str, Any], request: RunRequest) -> dict[str, Any]:
-    document = copy.deepcopy(document)
+    given_document, document = document, copy.deepcopy(document)
     named = {
         "orders": request.orders,
         "destinations.hl7": request.hl7,
@@ -116,6 +117,7 @@ def _overridden(document: dict[str, Any], request: RunRequest) -> dict[str, Any]
     own = document.get("thresholds") or []
     if request.thresholds and isinstance(own, list):
         document["thresholds"] = [*own, *request.thresholds]
+    check_headers_stay(given_document, document)
     return document
 
 

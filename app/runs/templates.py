@@ -8,6 +8,7 @@ from typing import Any
 from app.domain.errors import InvalidInput, Problem
 from app.domain.planning import OrderPlanner
 from app.domain.template import StepTypes, Template, parse_template
+from app.domain.webhook import with_secrets
 from app.hl7.orm import OrmRenderer
 
 _SAMPLE_TIME = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001 - local time of the simulated department
@@ -25,6 +26,11 @@ def read_template(document: Any, types: StepTypes) -> Template:
     if template.hl7.message is not None:
         _try_out(template, renderer)
     return template
+
+
+def read_replacement(document: Any, stored: dict[str, Any], types: StepTypes) -> Template:
+    """As ``read_template``, of what takes a stored document's place; what was hidden when that was shown stays."""
+    return read_template(with_secrets(document, stored), types)
 
 
 def _try_out(template: Template, renderer: OrmRenderer) -> None:

@@ -12,6 +12,7 @@ from app.api.producers import MAX_PRODUCERS
 from app.api.roles import Role
 from app.api.tokens import parse_entries
 from app.domain.identity import MAX_ORDERS
+from app.runs.tending.webhooks import DELAYS
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 PAGE = PATH.read_text(encoding="utf-8")
@@ -24,6 +25,7 @@ def test_the_limits_are_these() -> None:
         f"| orders of a run | {MAX_ORDERS:,} |",
         f"| runs worked on by one server | {MAX_PRODUCERS}; more wait |",
         f"| sockets of one server | {MAX_SOCKETS:,}, those included that never say who they are; {MAX_SUBSCRIPTIONS} ",
+        f"| attempts to tell a webhook | {len(DELAYS) + 1}, of 30 s at most |",
         f"| one message of a socket | {MAX_MESSAGE // 1024} KiB |",
     ):
         assert row in PAGE

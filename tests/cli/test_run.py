@@ -12,6 +12,7 @@ import pytest
 
 from app.domain.threshold import STANDING_THRESHOLDS
 from tests.cli.conftest import RealProgram, Yeeter
+from tests.services.http import listening
 from tests.services.processes import Program, free_port, wait_until
 
 READY = r'"port": (\d+)'
@@ -21,14 +22,17 @@ READY = r'"port": (\d+)'
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
     """A folder with a run of 20 orders in it, and the run's summary."""
     folder = tmp_path_factory.mktemp("finished")
-    result = RealProgram(folder)(
-        *("run", "metadata-only", "--orders", "20", "--seed", "7", "--run-key", "7K3QX0AB", "--connections", "2"),
-        *("--label", "build=17", "--threshold", "hl7_ack.p95 < 1m", "--workers", "2", "--summary", "summary.json"),
-        *("--junit", "junit.xml", "--json"),
-    )
+    with listening() as hook:
+        result = RealProgram(folder)(
+            *("run", "metadata-only", "--orders", "20", "--seed", "7", "--run-key", "7K3QX0AB", "--connections", "2"),
+            *("--label", "build=17", "--threshold", "hl7_ack.p95 < 1m", "--workers", "2", "--summary", "summary.json"),
+            *("--junit", "junit.xml", "--set", f"webhook.url={hook.url}", "--json"),
+        )
     assert result.code == 0, result.err
     assert json.loads((folder / "summary.json").read_text()) == result.json
     assert "\x1b" not in result.out + result.err
+    assert [asked.body["summary"] for asked in hook.asked] == [result.json]
+    assert f"the webhook http://127.0.0.1:{hook.port} was told of the run's end: it answered 204\n" in result.err
     assert result.err.startswith("run 7K3QX0AB: 20 orders of metadata-only, seed 7\n")
     assert "[info" not in result.err
     return folder, result.json

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def test_every_command_of_the_page_is_run_here() -> None:
         "Pausing a run": 3,
         "An archive that is away": 2,
         "A run that was interrupted": 1,
+        "Keeping the database small": 2,
         "Restarting RabbitMQ or PostgreSQL": 2,
     }
 
@@ -99,6 +101,14 @@ def test_replaying_dead_letters(tmp_path: Path) -> None:
     assert shell.json(discard) == {"letters": 1, "refused": []}
     summary = yeeter.json("runs", "metrics", "0PERAT10")
     assert (summary["epoch"], summary["orders"]["completed"], summary["reconciliation"]["missing"]) == (1, 5, 0)
+
+    # The same run, a month later.
+    with closing(sqlite3.connect(tmp_path / ".yeeter" / "yeeter.db")) as database, database:
+        database.execute("UPDATE simulation_runs SET finished_at = '2026-01-05 08:30:00.000000'")
+    look, prune = commands("Keeping the database small")
+    assert shell.json(look)["runs"] == []  # it is among the newest 100
+    assert [run["run_key"] for run in shell.json(prune)["runs"]] == ["0PERAT10"]
+    assert shell.json("yeeter runs list") == []
 
 
 def test_a_run_that_was_interrupted(tmp_path: Path, programs: ExitStack) -> None:

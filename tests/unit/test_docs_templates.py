@@ -15,6 +15,7 @@ from app.domain.errors import InvalidInput
 from app.domain.study_shapes import PRESETS
 from app.domain.template import Model, parse_template
 from app.domain.threshold import FIGURES, STANDING_THRESHOLDS, parse_threshold
+from app.domain.webhook import Webhook
 from app.hl7.placeholders import NAMES
 from app.ports import Toolbox
 from app.runs.templates import read_template
@@ -29,6 +30,7 @@ MODELS: tuple[type[BaseModel], ...] = (
     *Model.__subclasses__(),
     Hl7Destination,
     DicomDestination,
+    Webhook,
     VerifyParameters,
     WaitParameters,
 )

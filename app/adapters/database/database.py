@@ -26,9 +26,11 @@ from app.adapters.database.journal import SqlJournal
 from app.adapters.database.orders import SqlOrders
 from app.adapters.database.outbox import SqlOutbox
 from app.adapters.database.queries import SqlRunQueries
+from app.adapters.database.retention import SqlRetention
 from app.adapters.database.runs import SqlLeases, SqlRuns
 from app.adapters.database.scaling import SqlPins, SqlScalingRecords
 from app.adapters.database.templates import SqlTemplates
+from app.adapters.database.webhooks import SqlWebhooks
 from app.adapters.database.workers import SqlWorkers
 from app.domain.errors import SchemaMissing
 
@@ -57,6 +59,8 @@ class SqlUnitOfWork:
         self.workers = SqlWorkers(connection)
         self.figures = SqlRunFigures(connection)
         self.benchmarks = SqlBenchmarks(connection)
+        self.webhooks = SqlWebhooks(connection)
+        self.retention = SqlRetention(connection)
 
 
 class SqlDatabase:

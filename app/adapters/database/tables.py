@@ -423,6 +423,17 @@ run_workers = _of_a_run(
     Column("last_at", Instant, nullable=False),
 )
 
+run_webhooks = Table(
+    "run_webhooks",
+    metadata,
+    Column("run_id", RunId, ForeignKey(runs.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("body", Json, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Instant, nullable=False),  # of the next attempt, or when the present one must be over
+    Index("ix_run_webhooks_due_at", "due_at"),
+)
+
 benchmarks = Table(
     "benchmarks",
     metadata,

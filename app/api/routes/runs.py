@@ -125,7 +125,8 @@ def get_run(api: Api, id: Id) -> RunDetailView:
 @router.delete("/{id}", dependencies=[OPERATOR], status_code=204, responses=responses(404, 409))
 def delete_run(api: Api, id: Id) -> None:
     """Remove a run that has ended, with its orders, events and findings."""
-    remove_run(api.bundle.database, id, api.bundle.settings.run_folder)
+    bundle = api.bundle
+    remove_run(bundle.database, id, bundle.studies, bundle.settings.run_folder)
 
 
 @router.post("/{id}/cancel", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409))

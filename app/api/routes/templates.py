@@ -16,7 +16,7 @@ from app.domain.errors import InvalidInput, NotFound, Problem
 from app.domain.template import Step, Template, parse_template, step_queue
 from app.domain.work import TemplateRow
 from app.ports import UnitOfWork
-from app.runs.templates import read_template
+from app.runs.templates import read_replacement, read_template
 
 router = APIRouter(prefix="/api/simulator/templates", tags=["templates"])
 
@@ -68,9 +68,11 @@ def get_template(api: Api, id: Id) -> TemplateView:
 @router.put("/{id}", dependencies=[OPERATOR], responses=responses(404, 409, 415), openapi_extra=TEMPLATE_BODY)
 def replace_template(api: Api, id: Id, document: Document) -> TemplateView:
     """Write the template's next version. Runs keep the version that they were started with."""
-    template = read_template(document, api.bundle.types)
     with api.bundle.database.transaction() as work:
-        return template_view(work.templates.replace(id, template))
+        stored = work.templates.get(id)
+    template = read_replacement(document, stored.document, api.bundle.types)
+    with api.bundle.database.transaction() as work:
+        return template_view(work.templates.replace(stored.id, template))
 
 
 @router.delete("/{id}", dependencies=[OPERATOR], status_code=204, responses=responses(404))

@@ -32,7 +32,7 @@ from app.ports import Period
 from app.reporting.comparison import compare_runs
 from app.runs.control import request_cancel, request_pause, request_resume
 from app.runs.producing.give_up import give_up
-from app.runs.templates import read_template
+from app.runs.templates import read_replacement, read_template
 from app.runs.tending.dead_letters import discard, retry
 from app.runs.tending.purge import Fate
 from app.runs.tending.remove import remove_run
@@ -75,9 +75,11 @@ class LocalBackend:
             return _document(template_view(work.templates.add(template)))
 
     def replace_template(self, name: str, document: Document) -> Document:
-        template = read_template(document, self._bundle.types)
         with self._database.transaction() as work:
-            return _document(template_view(work.templates.replace(name, template)))
+            stored = work.templates.get(name)
+        template = read_replacement(document, stored.document, self._bundle.types)
+        with self._database.transaction() as work:
+            return _document(template_view(work.templates.replace(stored.id, template)))
 
     def remove_template(self, name: str) -> None:
         with self._database.transaction() as work:
@@ -113,7 +115,7 @@ class LocalBackend:
         return _document(RunView.model_validate(request_resume(self._database, name)))
 
     def delete_run(self, name: str) -> None:
-        remove_run(self._database, name, self._bundle.settings.run_folder)
+        remove_run(self._database, name, self._bundle.studies, self._bundle.settings.run_folder)
 
     def summary(self, name: str) -> Document:
         return self._figures.summary(self._run(name))

@@ -11,6 +11,8 @@ from app.runs.reading.folds import Folds
 from app.runs.reading.summary import judge
 from app.util.machine import describe_machine
 
+HEAD_START = 10.0  # seconds in which a run's own producer tells the webhook, if it lives
+
 
 def end_run(work: UnitOfWork, run_id: str, template: Template, folds: Folds, reconciliation: Reconciliation) -> Run:
     """End the run as its rows have it; one that has ended (by a commit whose answer was lost) stays as it is."""
@@ -50,6 +52,9 @@ def _end(
     summary["status"], summary["verdict"] = end.value, verdict.value
     work.runs.conclude(run.id, summary, verdict)
     work.figures.keep(run.id, run.epoch, folds.metrics())
+    if run.document.get("webhook"):
+        told = {name: summary[name] for name in ("run_id", "run_key", "template", "status", "verdict")}
+        work.webhooks.add(run.id, run.epoch, told | {"summary": summary}, HEAD_START)
     return work.runs.move(run.id, end, reason)
 
 

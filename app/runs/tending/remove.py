@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from app.ports import Database
+from app.ports import Database, StudyStore
 
 
-def remove_run(database: Database, id_or_key: str, folder: Callable[[str], Path]) -> None:
+def remove_run(database: Database, id_or_key: str, studies: StudyStore, folder: Callable[[str], Path]) -> None:
     """``folder`` tells where the files of a run are, by its id.
 
     Raises:
@@ -19,4 +19,5 @@ def remove_run(database: Database, id_or_key: str, folder: Callable[[str], Path]
     with database.transaction() as work:
         run = work.runs.get(id_or_key)
         work.runs.remove(run.id)
+    studies.remove(run.id)  # those of a run that was given up
     shutil.rmtree(folder(run.id), ignore_errors=True)
