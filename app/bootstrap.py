@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from app.ports import (
     ArchiveQuery,
     Broker,
     Database,
+    JobObserver,
     Leadership,
     OrderLedger,
     OrderSender,
@@ -106,7 +107,13 @@ class Bundle:
             resolve=self.resolve,
         )
 
-    def worker(self, queues: tuple[str, ...], concurrency: int | None = None, broker: Broker | None = None) -> Worker:
+    def worker(
+        self,
+        queues: tuple[str, ...],
+        concurrency: int | None = None,
+        broker: Broker | None = None,
+        observers: Iterable[JobObserver] = (),
+    ) -> Worker:
         """A worker of these queues, not yet started."""
         options = WorkerOptions(
             name=worker_name(),
@@ -116,7 +123,7 @@ class Bundle:
             job_lease=self.settings.job_lease,
         )
         isolation = Isolation(self.start_child or self._spawn_child)
-        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation)
+        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation, observers)
 
     @contextmanager
     def autoscaler(self) -> Iterator[Autoscaler]:

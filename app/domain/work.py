@@ -134,6 +134,7 @@ class StepOutcome:
 
 
 RetryCause = Literal["verdict", "transport", "crash"]
+JobOutcome = Literal["succeeded", "failed", "retried", "cancelled"]
 DeadLetterKind = Literal["permanent", "exhausted", "defect", "crashed", "undeliverable", "not_a_job"]
 
 
@@ -180,6 +181,16 @@ class JobFinish:
     death: Death | None = None
     body: str = ""  # the job's message, kept with its dead letter
     destination: DestinationReport | None = None
+
+    @property
+    def outcome(self) -> JobOutcome:
+        """In one word; a job that goes on elsewhere, or later by its own wish, has succeeded."""
+        states = {step.state for step in self.steps}
+        if StepState.FAILED in states:
+            return "failed"
+        if StepState.READY in states:
+            return "retried"
+        return "cancelled" if StepState.CANCELLED in states else "succeeded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from app.ports.database import (
     Templates,
     UnitOfWork,
 )
+from app.ports.observer import JobObserver
 from app.ports.orders import OrderLedger, OrderOutcome, OrderSender, OrderVerdict, OutboundOrder
 from app.ports.scaling import (
     Leadership,
@@ -54,6 +55,7 @@ __all__ = [
     "Destinations",
     "EventFeed",
     "IdempotencyKeys",
+    "JobObserver",
     "Jobs",
     "Journal",
     "KeptAnswer",
