@@ -40,6 +40,7 @@ from app.ports import (
     Leadership,
     OrderLedger,
     OrderSender,
+    QueueMeter,
     StudySender,
     StudyStore,
     Toolbox,
@@ -155,12 +156,16 @@ class Bundle:
     def scaling(self, pools: WorkerPools) -> Iterator[list[PoolKeeper]]:
         """Who looks after each pool that is configured; closed with these pools at the end. Raises InvalidInput."""
         settings = self.settings
-        assert settings.broker_url is not None
-        meter = RabbitMqQueueMeter(settings.broker_url, settings.rabbitmq_management_url, self.tls)
-        with closing(pools), closing(meter):
+        with closing(pools), closing(self.queue_meter()) as meter:
             pin_seconds = settings.autoscaler_pin_seconds
             parts = ScalingParts(self.database, meter, pools, settings.rabbitmq_order_queue, pin_seconds)
             yield [PoolKeeper(parts, policy) for policy in self.pools]
+
+    def queue_meter(self) -> QueueMeter:
+        """Tells what queues hold, where a broker is configured; to be closed. Raises InvalidInput."""
+        settings = self.settings
+        assert settings.broker_url is not None
+        return RabbitMqQueueMeter(settings.broker_url, settings.rabbitmq_management_url, self.tls)
 
     @property
     def pools(self) -> list[PoolPolicy]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.api.metrics import ApiMetrics
 from app.api.producers import Producers
 from app.api.summaries import LiveSummaries
 from app.bootstrap import Bundle
@@ -19,6 +20,7 @@ class Services:
     producers: Producers
     summaries: LiveSummaries
     allowlist: Allowlist
+    metrics: ApiMetrics
 
 
 async def _services(request: Request) -> Services:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from app.domain.job import Job
-from app.domain.run import OrderState, StepState
+from app.domain.run import OrderState, RunState, StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +218,17 @@ class ParkedCount:
 
     waiting_for: str
     jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much there is: all runs by state; orders and jobs only of runs that have not ended."""
+
+    runs: dict[RunState, int]
+    orders: dict[OrderState, int]
+    unpublished: int  # jobs in the outbox
+    due: int  # those of them that could be published now
+    parked: int  # jobs
 
 
 PAUSE = "pause"
