@@ -35,7 +35,10 @@ class ApiMetrics:
         """``feed_lag``: seconds by which the live feed is behind."""
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "yeeter_api_requests", "Requests that were let in.", ("method", "route", "status"), registry=registry
+            "yeeter_api_requests",
+            "Requests that were let in and answered.",
+            ("method", "route", "status"),
+            registry=registry,
         )
         self._seconds = Histogram(
             "yeeter_api_request_seconds",
@@ -44,7 +47,9 @@ class ApiMetrics:
             registry=registry,
             buckets=BUCKETS,
         )
-        Info("yeeter_build", "The program's version.", registry=registry).info({"version": version("hl7-yeeter")})
+        Info("yeeter_build", "Always 1; the label is the program's version.", registry=registry).info(
+            {"version": version("hl7-yeeter")}
+        )
         registry.register(_System(bundle, feed_lag))
 
     def counting(self, app: ASGIApp) -> ASGIApp:
@@ -65,9 +70,16 @@ class ApiMetrics:
             try:
                 await app(scope, receive, sending)
             finally:
-                self._count(scope, status, time.monotonic() - begun)
+                route = getattr(scope.get("route"), "path", NOWHERE)
+                self.count(scope["method"], route, status, time.monotonic() - begun)
 
         return counted
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """One request that was answered."""
+        method = method if method in METHODS else NOWHERE
+        self._requests.labels(method, route, status).inc()
+        self._seconds.labels(method, route).observe(seconds)
 
     def families(self) -> Iterable[Metric]:
         """What would be told now."""
@@ -76,12 +88,6 @@ class ApiMetrics:
     def page(self) -> bytes:
         """In Prometheus's text format."""
         return generate_latest(self._registry)
-
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", NOWHERE)
-        method = scope["method"] if scope["method"] in METHODS else NOWHERE
-        self._requests.labels(method, route, status).inc()
-        self._seconds.labels(method, route).observe(seconds)
 
 
 class _System(Collector):
@@ -122,7 +128,7 @@ class _System(Collector):
         open_letters = sum(each["count"] for each in letters if each["state"] == is_open)
         states = {state: sum(row.state is state for row in destinations) for state in DestinationState}
         return [
-            _by("runs", "state", "Runs.", totals.runs),
+            _by("runs", "state", "Runs, those that have ended included.", totals.runs),
             _by("orders", "state", "Orders of runs that have not ended.", totals.orders),
             _by("jobs", "state", "Jobs of runs that have not ended, and are not done.", jobs),
             _gauge("outbox_due", "Jobs that could be published now.", totals.due),
@@ -142,8 +148,8 @@ class _System(Collector):
         ready = {name: depth.ready for name, depth in depths.items()}
         consumers = {name: depth.consumers for name, depth in depths.items()}
         return [
-            _by("queue_messages_ready", "queue", "Messages that wait.", ready),
-            _by("queue_consumers", "queue", "Consumers.", consumers),
+            _by("queue_messages_ready", "queue", "Messages that wait in the queue.", ready),
+            _by("queue_consumers", "queue", "Consumers of the queue.", consumers),
         ]
 
 

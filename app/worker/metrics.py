@@ -43,7 +43,9 @@ class WorkerMetrics:
         self._wait = histogram("queue_wait", "Time that a job waited, from being due to its claim.", WAIT_BUCKETS)
         self._instances = counter("stored_instances", "Instances that archives have accepted.")
         self._bytes = counter("stored_bytes", "Bytes of those instances.")
-        Info("yeeter_build", "The program's version.", registry=registry).info({"version": version("hl7-yeeter")})
+        Info("yeeter_build", "Always 1; the label is the program's version.", registry=registry).info(
+            {"version": version("hl7-yeeter")}
+        )
 
     def watch(self, worker: Worker) -> None:
         """Ask this worker, too, whenever somebody scrapes."""

@@ -16,12 +16,12 @@ from app.api.application import create_app
 from app.api.metrics import ApiMetrics
 from app.api.monitoring_overview import NO_MANAGEMENT
 from app.api.roles import Role
-from app.bootstrap import bootstrap, prepare_database
+from app.bootstrap import bootstrap
 from app.domain.work import Death, NewDeadLetter
 from app.ports import Message, WorkerBeat
 from app.runs.start import RunRequest, start_run
 from app.settings import load_settings
-from tests.api.in_process import IdleProducers, InProcess, in_process, tokens_file
+from tests.api.in_process import IdleProducers, InProcess, in_process, over_a_broker, tokens_file
 from tests.contract.database_fixtures import Play
 from tests.services.processes import free_port
 
@@ -37,13 +37,8 @@ def application(tmp_path: Path) -> Iterator[InProcess]:
 
 @pytest.fixture
 def brokered(tmp_path: Path) -> Iterator[InProcess]:
-    """Over a broker that happens to be in this process, but is not the producers' own."""
-    with bootstrap(load_settings(home=tmp_path, broker_url=f"amqp://127.0.0.1:{free_port()}/")) as made:
-        made.broker.close()
-        bundle = replace(made, broker=InProcessBroker())
-        prepare_database(bundle)
-        producers = IdleProducers(bundle)
-        yield InProcess(create_app(bundle, producers), bundle, producers)
+    with over_a_broker(tmp_path) as application:
+        yield application
 
 
 def scraped(application: InProcess, token: str | None = None, **request: Any) -> Mapping[str, float]:
