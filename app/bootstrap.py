@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,9 +37,11 @@ from app.ports import (
     ArchiveQuery,
     Broker,
     Database,
+    JobObserver,
     Leadership,
     OrderLedger,
     OrderSender,
+    QueueMeter,
     StudySender,
     StudyStore,
     Toolbox,
@@ -111,7 +113,13 @@ class Bundle:
     def courier(self) -> Courier:
         return Courier(self.database, HttpWebhookSender(self.tls, self.resolve))
 
-    def worker(self, queues: tuple[str, ...], concurrency: int | None = None, broker: Broker | None = None) -> Worker:
+    def worker(
+        self,
+        queues: tuple[str, ...],
+        concurrency: int | None = None,
+        broker: Broker | None = None,
+        observers: Iterable[JobObserver] = (),
+    ) -> Worker:
         """A worker of these queues, not yet started."""
         options = WorkerOptions(
             name=worker_name(),
@@ -121,7 +129,7 @@ class Bundle:
             job_lease=self.settings.job_lease,
         )
         isolation = Isolation(self.start_child or self._spawn_child)
-        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation)
+        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation, observers)
 
     @contextmanager
     def autoscaler(self) -> Iterator[Autoscaler]:
@@ -153,12 +161,16 @@ class Bundle:
     def scaling(self, pools: WorkerPools) -> Iterator[list[PoolKeeper]]:
         """Who looks after each pool that is configured; closed with these pools at the end. Raises InvalidInput."""
         settings = self.settings
-        assert settings.broker_url is not None
-        meter = RabbitMqQueueMeter(settings.broker_url, settings.rabbitmq_management_url, self.tls)
-        with closing(pools), closing(meter):
+        with closing(pools), closing(self.queue_meter()) as meter:
             pin_seconds = settings.autoscaler_pin_seconds
             parts = ScalingParts(self.database, meter, pools, settings.rabbitmq_order_queue, pin_seconds)
             yield [PoolKeeper(parts, policy) for policy in self.pools]
+
+    def queue_meter(self) -> QueueMeter:
+        """Tells what queues hold, where a broker is configured; to be closed. Raises InvalidInput."""
+        settings = self.settings
+        assert settings.broker_url is not None
+        return RabbitMqQueueMeter(settings.broker_url, settings.rabbitmq_management_url, self.tls)
 
     @property
     def pools(self) -> list[PoolPolicy]:

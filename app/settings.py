@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     )
     worker_grace: float = Field(default=30.0, gt=0, description="Seconds a stopping worker gives its running jobs")
     worker_health_port: int | None = Field(
-        default=None, ge=0, le=65535, description="Port of the worker's /healthz and /readyz. Empty: none"
+        default=None, ge=0, le=65535, description="Port of its /healthz, /readyz and /metrics. Empty: none"
     )
     job_lease: float = Field(default=600.0, gt=0, description="Seconds after which a claimed job may be claimed again")
     step_types: list[str] = Field(default=[], description="Third-party step types, each NAME=module:Class")

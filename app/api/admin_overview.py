@@ -51,8 +51,11 @@ def destinations_health(queries: RunQueries) -> DestinationsHealthView:
         destination_view(row, sum(each.jobs for each in parked if each.waiting_for == row.key))
         for row in queries.destinations()
     ]
+    away = [row.key for row in rows if row.state is DestinationState.OPEN]
     return DestinationsHealthView(
-        healthy=all(row.state is DestinationState.CLOSED for row in rows),
+        ready=not away,
+        detail=f"away: {', '.join(away)}" if away else "none is known to be away",
+        healthy=not away,
         destinations=rows,
         parked=[
             ParkedJobsView(run_id=each.run.id, run_key=each.run.run_key, waiting_for=each.waiting_for, jobs=each.jobs)

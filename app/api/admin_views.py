@@ -158,6 +158,8 @@ class ParkedJobsView(View):
 
 
 class DestinationsHealthView(View):
+    ready: bool = Field(description="as in the other answers about health: the same as healthy")
+    detail: str
     healthy: bool = Field(description="no destination is OPEN")
     destinations: list[DestinationView]
     parked: list[ParkedJobsView]

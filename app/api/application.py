@@ -15,6 +15,7 @@ from app.api.body import BodyLimits
 from app.api.figures import LiveFigures
 from app.api.gate import LOOPBACK_NAMES, Gate
 from app.api.live.sockets import Sockets
+from app.api.metrics import ApiMetrics
 from app.api.once import answer_replays
 from app.api.problems import MEDIA_TYPE, handle_errors
 from app.api.producers import Producers
@@ -56,14 +57,15 @@ def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
     """
     settings = bundle.settings
     access = Access(Tokens(settings.tokens_file) if settings.tokens_file else None)
+    sockets = Sockets(bundle.database, access, lambda: workers_view(bundle).model_dump(mode="json"))
     services = Services(
         bundle,
         producers or Producers(settings, bundle.database),
         LiveFigures(bundle.database),
         Allowlist(settings.allowed_destinations),
+        ApiMetrics(bundle, sockets.feed_lag),
     )
-    sockets = Sockets(bundle.database, access, lambda: workers_view(bundle).model_dump(mode="json"))
-    rest = _rest(services, sockets, Upkeep(duties_of(bundle)))
+    rest = services.metrics.counting(_rest(services, sockets, Upkeep(duties_of(bundle))))
     known = Authentication(BodyLimits(sockets.application(rest)), access, open_paths(ROUTERS))
     return _gated(known, settings)
 
@@ -104,7 +106,7 @@ def _gated(app: ASGIApp, settings: Settings) -> ASGIApp:
         headers = ["Authorization", "Content-Type", "Idempotency-Key"]
         exposed = ["Location", "Retry-After", "Idempotency-Replayed", "WWW-Authenticate"]
         app = CORSMiddleware(app, origins, ["*"], headers, expose_headers=exposed)
-    any_host = open_paths(ROUTERS) if settings.tokens_file else frozenset()
+    any_host = open_paths(ROUTERS) | {monitoring.METRICS} if settings.tokens_file else frozenset()
     return Gate(app, LOOPBACK_NAMES | {settings.host.strip("[]").lower()}, origins, any_host)
 
 

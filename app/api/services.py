@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api.figures import LiveFigures
+from app.api.metrics import ApiMetrics
 from app.api.producers import Producers
 from app.bootstrap import Bundle
 from app.domain.allowlist import Allowlist
@@ -19,6 +20,7 @@ class Services:
     producers: Producers
     figures: LiveFigures
     allowlist: Allowlist
+    metrics: ApiMetrics
 
 
 async def _services(request: Request) -> Services:

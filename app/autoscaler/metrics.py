@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from app.domain.scaling import ScalingDecision, ScalingKind
@@ -49,6 +50,10 @@ class Metrics:
             if decision.load is not None:
                 for state in ("ready", "unacknowledged", "unpublished"):
                     self._backlog.labels(pool, state).set(getattr(decision.load, state))
+
+    def families(self) -> Iterable[Metric]:
+        """What would be told now."""
+        return self._registry.collect()
 
     def page(self) -> tuple[int, str, bytes]:
         return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)

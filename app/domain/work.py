@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from app.domain.job import Job
-from app.domain.run import OrderState, StepState
+from app.domain.run import OrderState, RunState, StepState
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,7 @@ class StepOutcome:
 
 
 RetryCause = Literal["verdict", "transport", "crash"]
+JobOutcome = Literal["succeeded", "failed", "retried", "cancelled"]
 DeadLetterKind = Literal["permanent", "exhausted", "defect", "crashed", "undeliverable", "not_a_job"]
 
 
@@ -181,6 +182,16 @@ class JobFinish:
     body: str = ""  # the job's message, kept with its dead letter
     destination: DestinationReport | None = None
 
+    @property
+    def outcome(self) -> JobOutcome:
+        """In one word; a job that goes on elsewhere, or later by its own wish, has succeeded."""
+        states = {step.state for step in self.steps}
+        if StepState.FAILED in states:
+            return "failed"
+        if StepState.READY in states:
+            return "retried"
+        return "cancelled" if StepState.CANCELLED in states else "succeeded"
+
 
 @dataclass(frozen=True, slots=True)
 class JobReference:
@@ -207,6 +218,17 @@ class ParkedCount:
 
     waiting_for: str
     jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much there is: all runs by state; orders and jobs only of runs that have not ended."""
+
+    runs: dict[RunState, int]
+    orders: dict[OrderState, int]
+    unpublished: int  # jobs in the outbox
+    due: int  # those of them that could be published now
+    parked: int  # jobs
 
 
 PAUSE = "pause"

@@ -28,6 +28,7 @@ from app.ports.database import (
     UnitOfWork,
 )
 from app.ports.metrics import Period, RunFigures, WorkerShareRow
+from app.ports.observer import JobObserver
 from app.ports.orders import OrderLedger, OrderOutcome, OrderSender, OrderVerdict, OutboundOrder
 from app.ports.retention import EndedRun, Retention
 from app.ports.scaling import (
@@ -63,6 +64,7 @@ __all__ = [
     "EndedRun",
     "EventFeed",
     "IdempotencyKeys",
+    "JobObserver",
     "Jobs",
     "Journal",
     "KeptAnswer",

@@ -75,6 +75,11 @@ class Subscription(Protocol):
         """
         ...
 
+    @property
+    def is_consuming(self) -> bool:
+        """Whether the broker is there and brings messages; asks nobody."""
+        ...
+
     def close(self) -> None:
         """Stop consuming; what is neither acknowledged nor given back goes back to the queue."""
         ...

@@ -29,6 +29,7 @@ from app.domain.work import (
     ParkedCount,
     StepRow,
     TemplateRow,
+    Totals,
     Withdrawn,
 )
 from app.ports.benchmarks import Benchmarks
@@ -447,6 +448,10 @@ class RunQueries(Protocol):
     def destinations(self) -> list[DestinationRow]: ...
 
     def parked(self, run_id: str) -> list[ParkedCount]: ...
+
+    def totals(self) -> Totals:
+        """Counted anew, as of one moment: a second or so where a million orders are under way."""
+        ...
 
     def scaling_decisions(self, pool: str | None, *, after: str | None, limit: int) -> Page[ScalingRecord]:
         """The newest first."""

@@ -130,6 +130,12 @@ class RabbitMqClient:
                     raise Refused(self._refusal)
                 raise ConnectionLost(CLOSED_HERE if self._closed else self._reason)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the channel can be used now."""
+        with self._changed:
+            return self._ready and not self._closed
+
     def close(self) -> None:
         """Carry out what was asked before, say goodbye, end the thread. Closing again does nothing."""
         with self._changed:

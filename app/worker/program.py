@@ -20,8 +20,10 @@ from app.util.answering_process import AnsweringProcess
 from app.util.child_programs import wait_for_end_of_input
 from app.util.fork_server import ForkServer
 from app.util.status_server import serve_status
+from app.worker.figures import WorkerFigures
 from app.worker.health import health_routes
 from app.worker.isolated import run_isolated
+from app.worker.metrics import WorkerMetrics
 
 log = structlog.get_logger()
 
@@ -47,23 +49,32 @@ def run_worker(settings: Settings, queues: Sequence[str] = (), *, end_with_input
     if end_with_input:
         threading.Thread(target=_stop_at_end_of_input, args=[stop], name="input", daemon=True).start()
     with closing(nursery), bootstrap(settings, lambda: AnsweringProcess(nursery.start())) as bundle:
-        worker = bundle.worker(names)
-        with serve_status(settings.worker_health_port, health_routes(worker)):
+        metrics, figures = WorkerMetrics(bundle.types.names), WorkerFigures()
+        worker = bundle.worker(names, observers=(metrics, figures))
+        metrics.watch(worker)
+        routes = {**health_routes(worker), "/metrics": metrics.page}
+        with serve_status(settings.worker_health_port, routes):
             if not _start(worker, stop):
                 return 0
             log.info("working", queues=list(names), concurrency=settings.worker_concurrency)
             while not stop.wait(0.5) and worker.is_alive and nursery.is_alive:
-                pass
+                figures.tell_when_due()
             died = not stop.is_set()
-            if not nursery.is_alive:
-                log.error("can't go on", reason="the process that forks children for dangerous jobs has ended")
-            if worker.trouble:
-                log.error("can't go on", reason=worker.trouble)
+            _say_why(worker, nursery)
             whole = worker.stop(settings.worker_grace)
+    figures.tell()
     log.info("stopped", jobs=worker.jobs_done, left_over=not whole)
     if not whole:
         os._exit(1)  # a job that outlasted the grace period must not hold up the exit; its message goes back
     return 1 if died else 0
+
+
+def _say_why(worker: Worker, nursery: ForkServer) -> None:
+    """Why it can't go on, where it can't."""
+    if not nursery.is_alive:
+        log.error("can't go on", reason="the process that forks children for dangerous jobs has ended")
+    if worker.trouble:
+        log.error("can't go on", reason=worker.trouble)
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:

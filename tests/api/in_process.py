@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
 
+from app.adapters.broker.in_process import InProcessBroker
 from app.api.application import create_app
 from app.api.producers import Producers
 from app.api.roles import Role
@@ -53,6 +54,17 @@ class InProcess:
 def in_process(home: Path, **settings: Any) -> Iterator[InProcess]:
     """An embedded application with these settings."""
     with bootstrap(load_settings(home=home, **settings)) as bundle:
+        prepare_database(bundle)
+        producers = IdleProducers(bundle)
+        yield InProcess(create_app(bundle, producers), bundle, producers)
+
+
+@contextmanager
+def over_a_broker(home: Path) -> Iterator[InProcess]:
+    """Over a broker that happens to be in this process, but is not the producers' own."""
+    with bootstrap(load_settings(home=home, broker_url="amqp://127.0.0.1:1/")) as made:
+        made.broker.close()
+        bundle = replace(made, broker=InProcessBroker())
         prepare_database(bundle)
         producers = IdleProducers(bundle)
         yield InProcess(create_app(bundle, producers), bundle, producers)

@@ -12,7 +12,7 @@ import pytest
 
 from app.adapters.database import SqlDatabase
 from app.api.live.hub import Hub
-from app.api.live.tailer import PROGRESS_INTERVAL, RECENT, Tailer
+from app.api.live.tailer import PAGE, PROGRESS_INTERVAL, RECENT, Tailer
 from app.domain.errors import InvalidInput, NotFound, Unavailable
 from app.domain.event import RUN_NOTE, RUN_STATE, Event, RecordedEvent
 from app.domain.run import Run, RunState
@@ -220,3 +220,27 @@ def test_a_tailer_outlives_the_database_and_ends_with_its_run(run: Run) -> None:
 
     asyncio.run(asyncio.wait_for(Tailer(run, read_feed, read_run, tell).run(), 30))
     assert told == ["run.progress"]
+
+
+def test_the_lag_grows_until_the_feed_is_read_to_its_end(run: Run) -> None:
+    now = 100.0
+    full = [RecordedEvent(str(number), BASE_TIME, Event(run.id, RUN_NOTE)) for number in range(PAGE)]
+    pages = [full, full, []]
+    lags = []
+
+    async def read_feed(cursor: str | None, limit: int) -> list[RecordedEvent]:
+        nonlocal now
+        now += 7.0
+        lags.append(tailer.lag)
+        if not pages:
+            raise NotFound("the run was deleted")
+        return pages.pop(0)
+
+    async def read_run() -> Run:
+        return run
+
+    async def tell(event: str, message: dict[str, Any]) -> None: ...
+
+    tailer = Tailer(run, read_feed, read_run, tell, clock=lambda: now)
+    asyncio.run(asyncio.wait_for(tailer.run(), 30))
+    assert lags == [7.0, 14.0, 21.0, 7.0]

@@ -181,6 +181,13 @@ def test_what_went_back_to_its_queue_is_not_ours_any_more(broker: Broker) -> Non
     assert subscription.still_ours(deliveries) == []
 
 
+def test_a_subscription_consumes_until_its_end(broker: Broker) -> None:
+    subscription = broker.subscribe(["work"], prefetch=10)
+    assert subscription.is_consuming
+    subscription.close()
+    assert not subscription.is_consuming
+
+
 def test_acknowledges_from_many_threads(broker: Broker) -> None:
     broker.publish(numbered(0, 200))
     subscription = broker.subscribe(["work"], prefetch=40)

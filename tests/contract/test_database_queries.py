@@ -215,3 +215,36 @@ def test_no_text_breaks_the_reading_of_cursors(text: str) -> None:
 @given(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(codec="ascii"), max_size=20))
 def test_a_cursor_carries_what_was_put_in(number: int, text: str) -> None:
     assert decode_cursor(encode_cursor(number, text), (int, str)) == [number, text]
+
+
+# --- totals ---
+
+
+def test_totals_are_of_all_runs_and_of_the_orders_and_jobs_of_those_that_go_on(
+    database: SqlDatabase, play: Play
+) -> None:
+    ended = Play(database)
+    ended.acknowledge(0)
+    ended.publish()
+    [claim] = ended.claim(0)
+    ended.finish(ended.finished(0, claim))
+    ended.move(RunState.RUNNING, RunState.WAITING_ON_WORKERS, RunState.RECONCILING, RunState.COMPLETED)
+    before = database.queries.totals()
+    play.acknowledge(0, 1, 2, 3)
+    play.publish(2)
+    [claim] = play.claim(0)
+    play.finish(play.retried(0, claim, "verdict", delay=60.0))
+    [claim] = play.claim(1)
+    play.finish(play.finished(1, claim))
+    after = database.queries.totals()
+    changed = {state: after.orders[state] - before.orders[state] for state in OrderState}
+    assert {state: count for state, count in changed.items() if count} == {
+        OrderState.WAITING: 3,
+        OrderState.COMPLETED: 1,
+    }
+    assert (after.unpublished - before.unpublished, after.due - before.due) == (3, 2)
+    assert after.runs == before.runs and set(after.runs) == set(RunState)
+    play.move(RunState.RUNNING)
+    moved = database.queries.totals().runs
+    assert moved[RunState.PENDING] == before.runs[RunState.PENDING] - 1
+    assert moved[RunState.RUNNING] == before.runs[RunState.RUNNING] + 1

@@ -7,15 +7,13 @@ import re
 import shutil
 import subprocess
 import urllib.request
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from app.autoscaler.metrics import Metrics
-from app.domain.scaling import PoolLoad, ScalingDecision, ScalingKind
+from tests.api.told import told_by_us
 from tests.k8s.manifests import find, read, render
 from tests.k8s.test_rabbitmq_settings import running
 from tests.services.processes import ServiceMissing, wait_until
@@ -26,6 +24,10 @@ METRIC = re.compile(r"\b(?:yeeter|rabbitmq)_[a-z0-9_]+\b")
 
 READY = 'rabbitmq_detailed_queue_messages_ready{queue="work"}'
 CONSUMERS = 'rabbitmq_detailed_queue_consumers{queue="work"}'
+SUCCEEDED, FAILED = (f'yeeter_worker_jobs_total{{outcome="{outcome}"}}' for outcome in ("succeeded", "failed"))
+RUNNING, CONCURRENCY = (
+    f'yeeter_worker_{name}{{{{pod="{{worker}}"}}}}' for name in ("jobs_running", "concurrency")
+)  # with the pod that a scrape adds
 FIRING: dict[str, tuple[dict[str, str], str]] = {  # series by minute, and when it fires
     "YeeterQueueDeep": ({READY: "101x10"}, "6m"),
     "YeeterQueueGrowing": ({READY: "0+120x40"}, "30m"),
@@ -41,6 +43,10 @@ FIRING: dict[str, tuple[dict[str, str], str]] = {  # series by minute, and when 
     ),
     "YeeterNobodyScales": ({"yeeter_autoscaler_leads": "0x10"}, "4m"),
     "YeeterScalingFails": ({"yeeter_autoscaler_errors_total": "0+1x20"}, "12m"),
+    "YeeterJobsFail": ({FAILED: "0+6x20"}, "12m"),
+    "YeeterDeadLetters": ({"yeeter_dead_letters_open": "1x5"}, "2m"),
+    "YeeterWorkersSaturated": ({RUNNING.format(worker="b"): "4x20"}, "12m"),
+    "YeeterDestinationAway": ({'yeeter_destinations{state="OPEN"}': "1x5"}, "4m"),
 }
 QUIET = {
     READY: "10x40",
@@ -52,6 +58,14 @@ QUIET = {
     'yeeter_autoscaler_replicas{pool="default"}': "4x40",
     "yeeter_autoscaler_leads": "1x40",
     "yeeter_autoscaler_errors_total": "7x40",
+    SUCCEEDED: "0+100x40",
+    FAILED: "0+5x40",
+    "yeeter_dead_letters_open": "0x40",
+    'yeeter_destinations{state="OPEN"}': "0x40",
+    RUNNING.format(worker="a"): "9x40",
+    CONCURRENCY.format(worker="a"): "4x40",
+    RUNNING.format(worker="b"): "3x40",
+    CONCURRENCY.format(worker="b"): "4x40",
 }
 
 
@@ -118,11 +132,31 @@ def test_it_fires_when_it_should_and_otherwise_not(rules: Path, alert: str) -> N
     assert not play(rules, QUIET, "30m", alert)
 
 
-def test_every_metric_of_alerts_and_dashboard_is_really_told() -> None:
-    dashboard = find(read(FOLDER / "dashboard.yaml"), "ConfigMap", "yeeter-dashboard")["data"]["yeeter-workers.json"]
-    asked = set(METRIC.findall(json.dumps(RULES) + json.dumps(json.loads(dashboard))))
-    told = set(METRIC.findall(_told_by_the_autoscaler())) | set(METRIC.findall(_told_by_rabbitmq()))
-    assert asked - told == set()
+def dashboard() -> dict[str, Any]:
+    text = find(read(FOLDER / "dashboard.yaml"), "ConfigMap", "yeeter-dashboard")["data"]["yeeter-workers.json"]
+    return dict(json.loads(text))
+
+
+def test_promtool_takes_what_the_dashboard_asks(tmp_path: Path) -> None:
+    asked = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(asked)]
+    path = tmp_path / "panels.yaml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    assert f"SUCCESS: {len(asked)} rules found" in promtool("check", "rules", path)
+
+
+def test_no_two_panels_of_the_dashboard_share_a_place() -> None:
+    panels = dashboard()["panels"]
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels})
+    assert len(places) == len(panels)
+
+
+def test_every_metric_of_alerts_and_dashboard_is_really_told(tmp_path: Path) -> None:
+    asked = set(METRIC.findall(json.dumps(RULES) + json.dumps(dashboard())))
+    told = set[str]().union(*(each.series for each in told_by_us(tmp_path)))
+    assert {name for name in asked if name.startswith("yeeter_")} - told == set()
+    assert asked - told - set(METRIC.findall(_told_by_rabbitmq())) == set()
 
 
 def test_the_manual_says_what_to_do_about_each() -> None:
@@ -132,15 +166,7 @@ def test_the_manual_says_what_to_do_about_each() -> None:
 
 def test_the_component_brings_them() -> None:
     kinds = {item["kind"] for item in render(("k8s", "monitoring"))}
-    assert {"PrometheusRule", "ServiceMonitor"} <= kinds
-
-
-def _told_by_the_autoscaler() -> str:
-    metrics = Metrics()
-    load = PoolLoad(1, 2, 3)
-    now = datetime.now(UTC)
-    metrics.tell([ScalingDecision("p", now, ScalingKind.OUT, 1, 2, 2, "", 5.0, load)], ["x"], leads=True)
-    return metrics.page()[2].decode()
+    assert {"PrometheusRule", "ServiceMonitor", "PodMonitor"} <= kinds
 
 
 def _told_by_rabbitmq() -> str:

@@ -127,6 +127,8 @@ NEEDED = [  # variant, from, to, port
     (KEDA, elsewhere("keda"), "yeeter-rabbitmq", 5672),
     (MONITORED, elsewhere("monitoring"), "yeeter-rabbitmq", 15692),
     (MONITORED, elsewhere("monitoring"), "yeeter-autoscaler", 9100),
+    (MONITORED, elsewhere("monitoring"), "yeeter-api", 8000),
+    (MONITORED, elsewhere("monitoring"), "yeeter-worker", 8080),
 ]
 
 REFUSED = [
@@ -148,6 +150,9 @@ REFUSED = [
     (BASE, elsewhere("default"), "yeeter-postgres", 5432),
     (BASE, elsewhere("default"), "yeeter-api", 8000),
     (BASE, elsewhere("monitoring"), "yeeter-rabbitmq", 15692),
+    (BASE, elsewhere("monitoring"), "yeeter-api", 8000),
+    (BASE, elsewhere("monitoring"), "yeeter-worker", 8080),
+    (MONITORED, elsewhere("default"), "yeeter-worker", 8080),
     (BASE, elsewhere("keda"), "yeeter-rabbitmq", 5672),
     (TRIAL, "yeeter-worker", "yeeter-receive-mllp", 2575),
     (TRIAL, "yeeter-receive-dicom", address("203.0.113.5"), 443),

@@ -32,6 +32,7 @@ from tests.k8s.manifests import (
 KUBERNETES = ("1.31", "1.37")  # oldest and newest that the manifests are for
 CUSTOM = {  # kind: its version, and what its specification must have
     "ExternalSecret": ("external-secrets.io/v1", {"secretStoreRef", "target", "dataFrom"}),
+    "PodMonitor": ("monitoring.coreos.com/v1", {"selector", "podMetricsEndpoints"}),
     "PrometheusRule": ("monitoring.coreos.com/v1", {"groups"}),
     "ScaledObject": ("keda.sh/v1alpha1", {"scaleTargetRef", "triggers", "minReplicaCount", "maxReplicaCount"}),
     "ServiceMonitor": ("monitoring.coreos.com/v1", {"selector", "endpoints"}),
@@ -133,6 +134,19 @@ def test_monitors_find_their_services(variant: tuple[str, ...]) -> None:
         assert [item["metadata"]["name"] for item in found] == [monitor["metadata"]["name"]]
         ports = {port["name"] for port in found[0]["spec"]["ports"]}
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+
+
+@each_variant
+def test_the_workers_of_every_pool_are_monitored(variant: tuple[str, ...]) -> None:
+    objects = render(variant)
+    for monitor in of_kind(objects, "PodMonitor"):
+        found = [item for item in workloads(objects) if selects(monitor["spec"]["selector"], pod_labels(item))]
+        assert [named(item) for item in found] == [
+            named(item) for item in workloads(objects) if "worker" in named(item)
+        ]
+        for worker in found:
+            ports = {port["name"] for container in pod(worker)["containers"] for port in container["ports"]}
+            assert {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} <= ports
 
 
 @pytest.mark.parametrize("variant", [variant for variant in variants() if "amqp-tls" in variant], ids="+".join)

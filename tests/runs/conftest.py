@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from app.adapters.database import SqlDatabase
 from app.domain.event import RecordedEvent
 from app.domain.run import Run
 from app.domain.template import StepTypes
+from app.ports import JobObserver
 from app.runs.parts import Parts, Rhythm
 from app.runs.producing.produce import Producer
 from app.runs.start import RunRequest, start_run, template_of
@@ -116,10 +117,11 @@ class World:
         lease: float = 60.0,
         step_grace: float = 5.0,
         broker: Any = None,
+        observers: Iterable[JobObserver] = (),
     ) -> Worker:
         options = WorkerOptions(name, queues or (QUEUE,), concurrency, prefetch, lease, step_grace)
         isolation = Isolation(self.start_child, step_grace)
-        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation)
+        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation, observers)
 
     def run_to_end(self, run: Run, *queues: str) -> Run:
         worker = self.worker(*queues)

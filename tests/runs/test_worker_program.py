@@ -47,9 +47,13 @@ def test_default_stands_for_the_servers_own_queue(
         assert [broker.depth(name).consumers for name in ("ours", "other")] == [1, 1]
         with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
             figures = json.load(answer)
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+            told = answer.read().decode()
+        assert "yeeter_worker_alive 1.0\n" in told and "yeeter_worker_broker_connected 1.0\n" in told
         nothing = {"running": 0, "done": 0, "isolated": 0, "hands_lost": 0}
         assert figures == {"alive": True, "consuming": True, "trouble": ""} | nothing
         assert worker.terminate() == 0
+        worker.wait_for_line(r"figures\s.*of=worker", 10)
 
 
 def test_one_that_waits_for_the_broker_is_healthy_and_not_ready(world: World, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.api.views import progress_message
 from app.domain import event as kinds
 from app.domain.event import Event
 from app.runs.reading.progress import ProgressFold
@@ -147,3 +148,14 @@ def test_progress(events: list[Event], wanted: dict[str, Any]) -> None:
         fold.apply(each)
     assert {name: getattr(fold, name) for name in wanted} == wanted
     assert fold.requested == 10
+
+
+def test_a_live_client_is_told_of_the_queue_and_its_workers() -> None:
+    fold = ProgressFold(requested=10)
+    for each in (*map(sent, range(4)), *map(queued, range(4)), started(0, "a"), started(1, "b"), started(2, "b")):
+        fold.apply(each)
+    fold.apply(finished(0, 1.5))
+    told = progress_message("run", fold)
+    wanted = {"jobs_queued": 1, "jobs_running": 2, "active_workers": 1, "mean_processing_seconds": 1.5}
+    assert {name: told[name] for name in wanted} == wanted
+    assert told["remaining_queue_depth"] == fold.remaining == 2  # order 0 has jobs to come

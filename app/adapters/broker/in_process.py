@@ -159,6 +159,11 @@ class InProcessSubscription:
         with self._changed:
             self._broker._put_back(self._settle(deliveries))
 
+    @property
+    def is_consuming(self) -> bool:
+        """Until it is closed."""
+        return not self._closed
+
     def close(self) -> None:
         """Stop consuming; what was not acknowledged goes back to its queue."""
         with self._changed:

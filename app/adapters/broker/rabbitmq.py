@@ -216,6 +216,11 @@ class RabbitMqSubscription:
         """Not begun: put them back for somebody else."""
         self._consumer.requeue(_incoming(deliveries))
 
+    @property
+    def is_consuming(self) -> bool:
+        """While the channel is there."""
+        return self._consumer.is_ready
+
     def close(self) -> None:
         """Stop consuming; what was not acknowledged goes back to its queue."""
         self._consumer.close()

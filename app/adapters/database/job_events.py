@@ -132,7 +132,7 @@ def _job(finish: JobFinish) -> Event:
         "queue": finish.queue,
         "worker": finish.worker,
         "seconds": round(finish.seconds, 6),
-        "outcome": _outcome(finish),
+        "outcome": finish.outcome,
     }
     return Event(finish.run_id, JOB_FINISHED, finish.order_number, finish.head, finish.starts, finish.epoch, data)
 
@@ -141,12 +141,3 @@ def _death(finish: JobFinish, death: Death) -> Event:
     data = {"kind": death.kind, "reason": death.reason}
     step = failed_step(finish).step_index
     return Event(finish.run_id, JOB_DEAD_LETTERED, finish.order_number, step, finish.starts, finish.epoch, data)
-
-
-def _outcome(finish: JobFinish) -> str:
-    states = {step.state for step in finish.steps}
-    if StepState.FAILED in states:
-        return "failed"
-    if StepState.READY in states:
-        return "retried"
-    return "cancelled" if StepState.CANCELLED in states else "succeeded"

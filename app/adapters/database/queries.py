@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Engine, Row, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Engine, Row, and_, func, or_, select
 
 from app.adapters.database.clock import database_now
 from app.adapters.database.cursors import bad_cursor, decode_cursor, encode_cursor
@@ -25,6 +25,8 @@ from app.adapters.database.tables import (
     destinations,
     findings,
     orders,
+    outbox,
+    parked_jobs,
     run_workers,
     runs,
     scaling_decisions,
@@ -40,6 +42,7 @@ from app.domain.work import (
     OrderRow,
     ParkedCount,
     StepRow,
+    Totals,
 )
 from app.ports import Page, Period, ScalingRecord, WorkerShareRow
 
@@ -172,6 +175,24 @@ class SqlRunQueries:
     def parked(self, run_id: str) -> list[ParkedCount]:
         return [ParkedCount(row.waiting_for, row.jobs) for row in self._all(select_parked(run_id))]
 
+    def totals(self) -> Totals:
+        number = func.count().label("number")
+        in_outbox = number, func.count().filter(outbox.c.due_at <= database_now())
+        active = select(runs.c.id).where(runs.c.state.not_in(list(TERMINAL_RUN_STATES)))
+        of_active = select(orders.c.state, number).where(orders.c.run_id.in_(active))
+        with reading(self._engine) as connection:
+            by_run_state = _counts(connection, select(runs.c.state, number).group_by(runs.c.state))
+            by_order_state = _counts(connection, of_active.group_by(orders.c.state))
+            unpublished, due = connection.execute(select(*in_outbox).select_from(outbox)).one()
+            parked = connection.execute(select(func.count()).select_from(parked_jobs)).scalar_one()
+        return Totals(
+            runs={state: by_run_state.get(state, 0) for state in RunState},
+            orders={state: by_order_state.get(state, 0) for state in OrderState},
+            unpublished=unpublished,
+            due=due,
+            parked=parked,
+        )
+
     def runs_to_resume(self) -> list[Run]:
         free = or_(runs.c.lease_until.is_(None), runs.c.lease_until < database_now())
         statement = select_runs().where(runs.c.state.not_in(list(TERMINAL_RUN_STATES)), free)
@@ -187,6 +208,10 @@ def _within(column: Column[Any], period: Period) -> Iterator[ColumnElement[bool]
         yield column >= period.since
     if period.until is not None:
         yield column < period.until
+
+
+def _counts(connection: Connection, statement: Any) -> dict[str, int]:
+    return {row.state: row.number for row in connection.execute(statement)}
 
 
 def _place(cursor: str) -> tuple[datetime, str]:

@@ -50,7 +50,7 @@ class _Watch:
 
 
 class Hub:
-    """Used on the event loop only."""
+    """Used on the event loop only, but for ``lag``."""
 
     def __init__(self, database: Database, outlet: Outlet, linger: float = LINGER) -> None:
         self._database = database
@@ -84,6 +84,10 @@ class Hub:
     def subscriptions(self, sid: str) -> list[str]:
         """The runs that this client looks on at."""
         return [run_id for run_id, watch in self._watches.items() if sid in watch.followers]
+
+    def lag(self) -> float:
+        """Seconds since the feed that is furthest behind was read to its end; 0 while nobody looks on."""
+        return max((watch.tailer.lag for watch in list(self._watches.values())), default=0.0)
 
     def close(self) -> None:
         for run_id in list(self._watches):

@@ -117,6 +117,10 @@ class Sockets:
         self._workers.close()
         self._hub.close()
 
+    def feed_lag(self) -> float:
+        """Seconds by which the live feed is behind; from any thread."""
+        return self._hub.lag()
+
     def offer(self, event: str, role: Role, handle: Callable[[str, Any], Coroutine[Any, Any, Answer]]) -> None:
         """Offer an event to clients of this role."""
         self.server.on(event, self._answering(role, handle), namespace=NAMESPACE)

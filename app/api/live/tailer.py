@@ -44,13 +44,22 @@ class Tailer:
         read_feed: events after a cursor, at most so many.
         read_run: the run as it stands now.
         tell: sends ``run.status`` and ``run.progress`` to everybody who looks on.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, run: Run, read_feed: ReadFeed, read_run: ReadRun, tell: Tell) -> None:
+    def __init__(
+        self,
+        run: Run,
+        read_feed: ReadFeed,
+        read_run: ReadRun,
+        tell: Tell,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._run = run
         self._read_feed = read_feed
         self._read_run = read_run
         self._tell = tell
+        self._clock = clock
         self._recent = RecentEvents(RECENT)
         self._fold = ProgressFold(run.requested)
         self._cursor: str | None = None
@@ -59,6 +68,12 @@ class Tailer:
         self._new_state: RunState | None = None
         self._progressed = False
         self._told_at = 0.0
+        self._read_at = self._clock()
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the feed was last read to its end."""
+        return self._clock() - self._read_at
 
     async def follow(self, cursor: str | None, limit: int) -> list[RecordedEvent]:
         """The next events after the cursor, at least one: waits until there are some.
@@ -100,6 +115,7 @@ class Tailer:
         if len(events) == PAGE:
             return
         self._is_current = True
+        self._read_at = self._clock()
         await self._publish()
         await asyncio.sleep(IDLE_POLL if self._run.state.is_terminal else POLL)
 
@@ -116,10 +132,10 @@ class Tailer:
 
     async def _publish(self) -> None:
         """Tell the progress when its time has come; a new state is told behind the progress that led to it."""
-        due_in = self._told_at + PROGRESS_INTERVAL - time.monotonic()
+        due_in = self._told_at + PROGRESS_INTERVAL - self._clock()
         if self._progressed and (due_in <= 0 or self._new_state):
             await asyncio.sleep(max(due_in, 0.0))
-            self._told_at = time.monotonic()
+            self._told_at = self._clock()
             self._progressed = False
             await self._tell("run.progress", progress_message(self._run.id, self._fold))
         if self._new_state:

@@ -85,7 +85,9 @@ def get_table(api: Api, id: Id, table: Literal["stages", "intervals", "workers"]
             return _csv(SHARE_COLUMNS, [own | share for share in detail["workers"]])
 
 
-@router.get("/api/simulator/runs/{id}/report", dependencies=[VIEWER], responses=responses(404))
+@router.get(
+    "/api/simulator/runs/{id}/report", dependencies=[VIEWER], responses=responses(404), response_class=HTMLResponse
+)
 def get_report(api: Api, id: Id) -> HTMLResponse:
     """The run's report: one HTML file without scripts, which needs no network."""
     return _html(report_page(api.bundle.database, api.figures, find_run(api, id)))

@@ -5,19 +5,28 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from app.api.access import OPEN, VIEWER
+from app.api.monitoring_overview import (
+    broker_health,
+    database_health,
+    processing_metrics,
+    queue_metrics,
+    worker_metrics,
+    workers_health,
+)
+from app.api.monitoring_views import ProcessingMetricsView, QueueMetricsView, WorkerMetricsView, WorkersHealthView
 from app.api.problems import responses
 from app.api.services import Api, Services
 from app.api.views import ActiveRunView, HealthView, ReadinessView, ServiceView, StatusView
-from app.domain.errors import Unavailable
-from app.domain.run import TERMINAL_RUN_STATES, RunState
+from app.runs.reading.overview import active_runs
 
 router = APIRouter(tags=["monitoring"])
 
 VERSION = version("hl7-yeeter")
-MAX_ACTIVE = 500  # runs of each state
+METRICS = "/metrics"
 _HOME = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -27,7 +36,7 @@ _HOME = """<!doctype html>
 <li><a href="docs">REST API</a> (<a href="openapi.json">OpenAPI</a>)
 <li><a href="api/simulator/templates">Templates</a>
 <li><a href="api/simulator/runs">Runs</a>
-<li><a href="api/monitoring/status">Status</a>
+<li><a href="api/monitoring/status">Status</a>, <a href="metrics">metrics</a>
 </ul>
 """
 
@@ -56,39 +65,60 @@ def readyz(api: Api) -> JSONResponse:
 def status(api: Api) -> StatusView:
     """Version, services, and the runs that have not ended."""
     readiness = _readiness(api)
-    active = _active_runs(api) if readiness.database.ready else []
+    runs = active_runs(api.bundle.database.queries) if readiness.database.ready else ()
+    active = [ActiveRunView.model_validate(run) for run in runs]
     return StatusView(**readiness.model_dump(), version=VERSION, active_runs=active)
 
 
+@router.get(
+    METRICS,
+    dependencies=[VIEWER],
+    responses=responses() | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+)
+def metrics(api: Api) -> Response:
+    """For Prometheus: this server's requests, and runs, jobs, queues, workers and services as they are now."""
+    return Response(api.metrics.page(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/api/monitoring/health/database", dependencies=[VIEWER], responses=responses())
+def get_database_health(api: Api) -> ServiceView:
+    """Whether the database can be reached and has the right schema."""
+    return database_health(api.bundle)
+
+
+@router.get("/api/monitoring/health/broker", dependencies=[VIEWER], responses=responses())
+def get_broker_health(api: Api) -> ServiceView:
+    """Whether the broker can be reached, and would take a message: it does not while its memory or disk runs out."""
+    health = broker_health(api.bundle)
+    trouble = api.bundle.broker.trouble() if health.ready else ""
+    return ServiceView(ready=False, detail=trouble) if trouble else health
+
+
+@router.get("/api/monitoring/health/workers", dependencies=[VIEWER], responses=responses())
+def get_workers_health(api: Api) -> WorkersHealthView:
+    """Whether a worker takes jobs."""
+    return workers_health(api.bundle)
+
+
+@router.get("/api/monitoring/metrics/queue", dependencies=[VIEWER], responses=responses())
+def get_queue_metrics(api: Api) -> QueueMetricsView:
+    """What waits: by queue, and in the database before it."""
+    return queue_metrics(api.bundle)
+
+
+@router.get("/api/monitoring/metrics/workers", dependencies=[VIEWER], responses=responses())
+def get_worker_metrics(api: Api) -> WorkerMetricsView:
+    """How many workers there are, and how much they do."""
+    return worker_metrics(api.bundle)
+
+
+@router.get("/api/monitoring/metrics/processing", dependencies=[VIEWER], responses=responses())
+def get_processing_metrics(api: Api) -> ProcessingMetricsView:
+    """How the jobs of the runs that have not ended get on."""
+    return processing_metrics(api.bundle, api.figures)
+
+
 def _readiness(api: Services) -> ReadinessView:
-    database, broker = _database(api), _broker(api)
+    database, broker = database_health(api.bundle), broker_health(api.bundle)
     return ReadinessView(ready=database.ready and broker.ready, database=database, broker=broker)
-
-
-def _database(api: Services) -> ServiceView:
-    try:
-        return ServiceView(ready=True, detail=api.bundle.database.check())
-    except Unavailable as error:
-        return ServiceView(ready=False, detail=str(error))
-
-
-def _broker(api: Services) -> ServiceView:
-    if api.bundle.is_embedded:
-        return ServiceView(ready=True, detail="in-process: each producer works on its own jobs")
-    queue = api.bundle.settings.rabbitmq_order_queue
-    try:
-        api.bundle.broker.declare([queue])
-        depth = api.bundle.broker.depth(queue)
-    except Unavailable as error:
-        return ServiceView(ready=False, detail=str(error))
-    return ServiceView(ready=True, detail=f"queue {queue}: {depth.ready} ready, {depth.consumers} consumers")
-
-
-def _active_runs(api: Services) -> list[ActiveRunView]:
-    queries = api.bundle.database.queries
-    active = [state for state in RunState if state not in TERMINAL_RUN_STATES]
-    return [
-        ActiveRunView.model_validate(run)
-        for state in active
-        for run in queries.runs(state=state, template=None, after=None, limit=MAX_ACTIVE).rows
-    ]

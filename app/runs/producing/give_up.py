@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.domain.run import OrderState, Run
 from app.ports import Database, UnitOfWork
 from app.runs.producing.conclude import fail_run
+from app.runs.producing.figures import tell_figures
 from app.runs.producing.lease import Lease
 from app.runs.producing.outcomes import end_in_doubt
 from app.runs.producing.reconcile import Reconciliation
@@ -34,7 +35,9 @@ def give_up(database: Database, run_id: str, reason: str, lease_seconds: float) 
         FeedFollower(database.feed, run.id, folds.apply).catch_up()
         notes = ["nobody was asked: the run was given up"]
         reconciliation = Reconciliation(expected=completed, unverifiable=completed, notes=notes)
-        return lease.write(lambda work: fail_run(work, run.id, folds, reason, reconciliation))
+        run = lease.write(lambda work: fail_run(work, run.id, folds, reason, reconciliation))
+    tell_figures(run)
+    return run
 
 
 def _end_orders(work: UnitOfWork, run: Run) -> int:

@@ -19,6 +19,7 @@ from app.runs.parts import Parts
 from app.runs.patience import patiently
 from app.runs.producing.conclude import end_run, fail_run
 from app.runs.producing.emit import Emitter, Gate
+from app.runs.producing.figures import tell_figures
 from app.runs.producing.housekeeping import Housekeeper
 from app.runs.producing.lease import Lease
 from app.runs.producing.notes import Notes
@@ -198,12 +199,15 @@ class Phases:
         run = self._lease.write(lambda work: end_run(work, self._run.id, self._template, folds, reconciliation))
         self._parts.studies.remove(run.id)
         self._follower.catch_up()
+        tell_figures(run)
         return run
 
     def _fail(self, reason: str) -> Run:
         """Nothing was sent: the run fails as it stands."""
         self._follower.catch_up()
-        return self._lease.write(lambda work: fail_run(work, self._run.id, self._folds, reason))
+        run = self._lease.write(lambda work: fail_run(work, self._run.id, self._folds, reason))
+        tell_figures(run)
+        return run
 
     def _reconcile(self) -> Reconciliation:
         destinations = self._template.destinations

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 
 from app.domain.errors import Unavailable
 from app.domain.work import JobFinish
-from app.ports import Database, StudyStore
+from app.ports import Database, JobObserver, StudyStore
 from app.runs.working.desk import Desk, Done
 from app.runs.working.endings import Endings
 from app.runs.working.inbox import RETRY, Inbox
@@ -22,12 +22,21 @@ DELAY = 0.02  # seconds a finished job may wait for its group
 
 
 class Finisher:
-    def __init__(self, worker: str, inbox: Inbox, desk: Desk, database: Database, studies: StudyStore) -> None:
+    def __init__(
+        self,
+        worker: str,
+        inbox: Inbox,
+        desk: Desk,
+        database: Database,
+        studies: StudyStore,
+        observers: Iterable[JobObserver] = (),
+    ) -> None:
         self._worker = worker
         self._inbox = inbox
         self._desk = desk
         self._database = database
         self._studies = studies
+        self._observers = tuple(observers)
         self.jobs_done = 0
 
     def work(self) -> None:
@@ -86,8 +95,11 @@ class Finisher:
         for done, finish, ours in zip(group, finishes, kept, strict=True):
             if not ours:
                 log.warning("finished too late, another worker has the job", job=done.claimed.job.id)
-            elif finish.order_state is not None:
+                continue
+            if finish.order_state is not None:
                 self._studies.remove(finish.run_id, finish.order_number)
+            for observer in self._observers:
+                observer.finished(done.claimed.claim, finish)
         self._inbox.acknowledge([done.claimed.delivery for done in group])
         self.jobs_done += len(group)
         self._desk.written(group)

@@ -36,6 +36,10 @@ class Inbox:
         if self._subscription is None:
             self._subscription = self._broker.subscribe(self._queues, self._prefetch)
 
+    @property
+    def is_consuming(self) -> bool:
+        return self._subscription is not None and self._subscription.is_consuming
+
     def receive(self, maximum: int, stopping: Waiting) -> list[Delivery]:
         """Messages, or none after a moment."""
         try:

@@ -20,12 +20,12 @@ the subscription closes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.domain.errors import NotFound, Unavailable
 from app.domain.run import TERMINAL_RUN_STATES, RunState
-from app.ports import Broker, Database, StepSource, StudyStore
+from app.ports import Broker, Database, JobObserver, StepSource, StudyStore
 from app.runs.working.dead_queue import DeadQueue
 from app.runs.working.desk import Claimed, Desk
 from app.runs.working.execute import JobRunner
@@ -86,6 +86,7 @@ class Worker:
         steps: StepSource,
         studies: StudyStore,
         isolation: Isolation,
+        observers: Iterable[JobObserver] = (),
     ) -> None:
         self.is_started = False
         self._options = options
@@ -102,7 +103,7 @@ class Worker:
         self._runner = JobRunner(steps, options.name, RunStates(database).is_cancelled, gate.permission)
         self._taker = Taker(terms, self._inbox, desk, database, steps)
         self._keeper = Keeper(desk, database, options.job_lease)
-        self._finisher = Finisher(options.name, self._inbox, desk, database, studies)
+        self._finisher = Finisher(options.name, self._inbox, desk, database, studies, observers)
         self._hands = Hands(
             options.concurrency,
             options.name,
@@ -180,6 +181,16 @@ class Worker:
             raise RuntimeError(self.trouble)
 
     # --- figures ---
+
+    @property
+    def concurrency(self) -> int:
+        """Jobs that it runs side by side."""
+        return self._options.concurrency
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker brings it jobs."""
+        return self._inbox.is_consuming
 
     def _figures(self) -> tuple[int, int, bool]:
         return self.running, self.jobs_done, self._desk.stopping.is_set()
