@@ -90,7 +90,8 @@ def test_it_connects_to_the_address_that_was_judged() -> None:
 
         def judged(host: str, port: int) -> list[Any]:
             asked.append((host, port))
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", hook.port))]
+            ports = (free_port(), hook.port)  # nobody is at the first address
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
 
         assert post(HttpWebhookSender(resolve=judged), "http://ci.example:81/hook") == 204
     assert asked == [("ci.example", 81)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -29,16 +30,23 @@ class HttpWebhookSender:
         self._resolve = resolve
 
     def post(self, webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> int:
-        seconds = webhook.timeout
+        seconds, until = webhook.timeout, time.monotonic() + webhook.timeout
         try:
-            connected = connect(webhook.host, webhook.port, seconds, self._resolve)
-            with closing(self._secured(connected, webhook)) as connection, _cut_off(connection, seconds):
+            connected = self._connected(webhook)
+            with closing(self._secured(connected, webhook)) as connection, _cut_off(connection, until):
                 return self._ask(connection, webhook, body, headers)
         except TimeoutError as error:
             raise Unavailable(f"no answer within {seconds:g} s") from error
         except _FAULTS as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Unavailable(reason) from error
+
+    def _connected(self, webhook: Webhook) -> socket.socket:
+        """Each address of the host has an equal share of the time; behind that the cut-off is the only time limit."""
+        found = self._resolve(webhook.host, webhook.port)
+        connected = connect(webhook.host, webhook.port, webhook.timeout / max(len(found), 1), lambda *_: found)
+        connected.settimeout(None)
+        return connected
 
     def _secured(self, connected: socket.socket, webhook: Webhook) -> socket.socket:
         """The handshake is left to the time limit that begins then."""
@@ -58,8 +66,8 @@ class HttpWebhookSender:
 
 
 @contextmanager
-def _cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
-    """Whatever is done with the connection ends after so long, with TimeoutError."""
+def _cut_off(connection: socket.socket, until: float) -> Iterator[None]:
+    """Whatever is done with the connection ends by then (``time.monotonic()`` seconds), with TimeoutError."""
     over = threading.Event()
 
     def cut() -> None:
@@ -68,7 +76,7 @@ def _cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
             # Of the socket itself: TLS would first take leave of the other side.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
-    timer = threading.Timer(seconds, cut)
+    timer = threading.Timer(max(until - time.monotonic(), 0.0), cut)
     timer.daemon = True
     timer.start()
     try:
