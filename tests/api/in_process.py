@@ -60,9 +60,9 @@ def in_process(home: Path, **settings: Any) -> Iterator[InProcess]:
 
 
 @contextmanager
-def over_a_broker(home: Path) -> Iterator[InProcess]:
+def over_a_broker(home: Path, **settings: Any) -> Iterator[InProcess]:
     """Over a broker that happens to be in this process, but is not the producers' own."""
-    with bootstrap(load_settings(home=home, broker_url="amqp://127.0.0.1:1/")) as made:
+    with bootstrap(load_settings(home=home, rabbitmq_url="amqp://127.0.0.1:1/", **settings)) as made:
         made.broker.close()
         bundle = replace(made, broker=InProcessBroker())
         prepare_database(bundle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from app.domain.work import Death, NewDeadLetter
 from app.ports import Message, WorkerBeat
 from app.runs.start import RunRequest, start_run
 from app.settings import load_settings
+from app.util.status_server import serve_status
 from tests.api.in_process import IdleProducers, InProcess, in_process, over_a_broker, tokens_file
 from tests.contract.database_fixtures import Play
 from tests.services.processes import free_port
@@ -217,6 +219,23 @@ def test_queue_figures_say_what_can_not_be_told(brokered: InProcess) -> None:
     ours = {"name": QUEUE, "ready": 1, "unacknowledged": None, "consumers": 0, "note": NO_MANAGEMENT}
     assert figures[QUEUE] == ours
     assert figures["send_dicom"]["ready"] is None and "there is no queue" in figures["send_dicom"]["note"]
+
+
+def test_what_workers_hold_is_told_by_the_management_api(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    rows = json.dumps([{"name": QUEUE, "messages_ready": 1, "messages_unacknowledged": 7}]).encode()
+    asked = "/api/queues/%2F?disable_stats=true&enable_queue_totals=true"
+    with over_a_broker(tmp_path, rabbitmq_management_url=url) as application:
+        application.bundle.broker.declare([QUEUE])
+
+        def ours() -> dict[str, Any]:
+            queues = application.ask("GET", f"{METRICS}/queue").json()["queues"]
+            return next(queue for queue in queues if queue["name"] == QUEUE)
+
+        assert ours()["unacknowledged"] is None and url in ours()["note"]
+        with serve_status(port, {asked: lambda: (200, "application/json", rows)}):
+            assert (ours()["unacknowledged"], ours()["note"]) == (7, "")
 
 
 def test_worker_figures_are_sums(application: InProcess) -> None:
