@@ -82,7 +82,7 @@ def test_a_clean_run_passes_and_everything_agrees(world: World) -> None:
 
 
 def test_thresholds_may_name_every_figure_of_a_summary_and_no_other(world: World) -> None:
-    run = world.start(orders=3)
+    run = world.start(orders=3, arrival={"model": "constant", "rate": 100})
     world.archive = HonestArchive(world, run)  # type: ignore[assignment]
     summary = world.run_to_end(run).summary or {}
     latency = summary.pop("latency_seconds")

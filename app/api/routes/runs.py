@@ -58,6 +58,9 @@ class RunBody(Body):
 
     template: TextOrMapping = Field(description="name or id of a stored template, or a whole template document")
     orders: int | None = Field(default=None, ge=1, le=MAX_ORDERS)
+    duration: Annotated[float, Field(gt=0)] | str | None = Field(
+        default=None, description="of the arrival model: seconds, or text like 10m or 1h30m"
+    )
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="decides content; drawn when not given")
     run_key: str | None = Field(default=None, description="decides identity: 8 characters, new for every run")
     base_time: LocalTime | None = None
@@ -72,6 +75,7 @@ class RunBody(Body):
         return RunRequest(
             template=self.template,
             orders=self.orders,
+            duration=self.duration,
             seed=self.seed,
             run_key=self.run_key,
             base_time=self.base_time,

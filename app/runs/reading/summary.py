@@ -12,6 +12,7 @@ from app.domain import event as kinds
 from app.domain.event import Event, RecordedEvent
 from app.domain.run import Run, RunState, Verdict
 from app.domain.threshold import STAGES, STANDING_THRESHOLDS, ThresholdResult, evaluate, parse_threshold
+from app.runs.reading.load import LoadFold
 from app.util.latency import Latency
 
 
@@ -65,10 +66,13 @@ class SummaryFold:
     latency: dict[str, Latency] = field(default_factory=lambda: {stage: Latency() for stage in STAGES})
     workers: dict[str, WorkerFigures] = field(default_factory=dict)
     clock: RunClock = field(default_factory=RunClock)
+    load: LoadFold = field(default_factory=LoadFold)
+    _begun_late: dict[int | None, float] = field(default_factory=dict)  # seconds, of orders that may still complete
 
     def apply(self, recorded: RecordedEvent) -> None:
         event = recorded.event
         self.clock.apply(recorded)
+        self.load.apply(recorded)
         match event.kind:
             case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
                 self._step(event)
@@ -95,11 +99,13 @@ class SummaryFold:
                 self.orders["failed"] -= 1
             case kinds.ORDER_COMPLETED:
                 self.orders["completed"] += 1
-                self.latency["order_to_stored"].record(event.data["seconds"])
+                late = self._begun_late.pop(event.order_number, 0.0)
+                self.latency["order_to_stored"].record(late + event.data["seconds"])
             case kinds.ORDER_FAILED:
                 self.orders["failed"] += 1
             case kinds.ORDER_CANCELLED:
                 self.orders["cancelled"] += 1
+                self._begun_late.pop(event.order_number, None)
 
     def _step(self, event: Event) -> None:
         data = event.data
@@ -107,6 +113,7 @@ class SummaryFold:
         match data["type"]:
             case "GENERATE_HL7":
                 self._order_sent(data)
+                self._sent_in_time(event.order_number, data)
             case "GENERATE_DICOM" if succeeded:
                 self.dicom["studies_generated"] += 1
                 self.dicom["instances_generated"] += data["instances"]
@@ -127,8 +134,21 @@ class SummaryFold:
         self.hl7["errors"] += data["errors"]
         self.hl7["timeouts"] += data["timeouts"]
         self.hl7["possibly_duplicated"] += data["possibly_duplicated"]
+
+    def _sent_in_time(self, number: int | None, data: Mapping[str, Any]) -> None:
+        """Latency from when the order was due; where it had no due time, of its last transmission alone."""
+        if "slip_seconds" not in data:
+            if data["code"]:
+                self.latency["hl7_ack"].record(data["ack_seconds"])
+            return
+        slip, wait = data["slip_seconds"], data["wait_seconds"]
+        if data["attempts"]:
+            self.latency["schedule_slip"].record(slip + wait)
+            self.load.sent(slip, wait, data["was_blocked"])
         if data["code"]:
-            self.latency["hl7_ack"].record(data["ack_seconds"])
+            self.latency["hl7_ack"].record(slip + wait + data["seconds"])
+        if data["verdict"] == "accepted":
+            self._begun_late[number] = slip - data["begin_seconds"]
 
     def _job_finished(self, event: Event, at: datetime) -> None:
         self.jobs["finished"] += 1
@@ -170,6 +190,7 @@ class SummaryFold:
             "dicom": {name: self.dicom[name] for name in _DICOM},
             "jobs": {name: self.jobs[name] for name in _JOBS},
             "rates": self._rates(wall_seconds),
+            "load": self.load.summary(run, self.latency["schedule_slip"]),
             "latency_seconds": {stage: latency.summary() for stage, latency in self.latency.items()},
             "workers": [_worker(name, figures) for name, figures in sorted(self.workers.items())],
         }
