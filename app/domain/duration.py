@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 LONGEST = 604_800  # seconds: a week
 
@@ -30,4 +30,11 @@ def _seconds(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST)]
+_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST},
+        {"type": "string", "examples": ["90s", "10m", "1h30m"]},
+    ],
+    "description": "seconds, or text",
+}
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=LONGEST), WithJsonSchema(_SCHEMA)]

@@ -11,7 +11,7 @@ Kinds, and what ``data`` holds:
                                                           (of the last attempt), begin_seconds (from its row to the
                                                           sender), wait_seconds (from there to the first attempt), and
                                                           of an open arrival model slip_seconds (from its due time to
-                                                          the sender), was_blocked (meanwhile, for want of ACKs)
+                                                          the sender), blocked_seconds (of it, for want of ACKs)
                                                           GENERATE_DICOM: instances, bytes
                                                           SEND_DICOM: stored, warnings, already_there, bytes, c_store
                                                           (c_store: the seconds of each C-STORE)

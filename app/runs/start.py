@@ -26,7 +26,7 @@ class RunRequest:
 
     template: str | dict[str, Any]
     orders: int | None = None
-    duration: float | str | None = None  # of the arrival model: seconds, or text like 10m
+    duration: float | None = None  # of the arrival model, in seconds
     seed: int | None = None
     run_key: str | None = None
     base_time: datetime | None = None

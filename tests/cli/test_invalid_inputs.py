@@ -32,6 +32,7 @@ NAMES_ITS_FLAG = [
         "--base-time: '2026-03-01T08:00:00Z' has a time zone "
         "(leave it out: it is local time of the simulated department)",
     ),
+    (("--duration", "soon"), "--duration: 'soon' is no duration (write seconds, or text like 90s, 10m or 1h30m)"),
     (("--no-wait",), "--no-wait: without a server, this process is the run (add --server URL)"),
     (
         ("--summary", "absent/summary.json"),
@@ -43,6 +44,7 @@ NAMES_ITS_FLAG = [
 NAMES_THE_TEMPLATES_FIELD = [
     (("--orders", "99999999"), "orders: input should be less than or equal to 33554432"),
     (("--run-key", "short"), "run_key: 'short' is not a run key (8 characters of 0-9 and A-Z without I, L, O, U)"),
+    (("--duration", "0"), "arrival.duration: input should be greater than 0"),
     (("--rate", "-1"), "arrival.rate: input should be greater than 0"),
     (("--set", "study.pixel=tiny"), "study.pixel: extra inputs are not permitted (remove it, or check its spelling)"),
     (("--set", "steps.9.queue=x"), "steps.9.queue: there is no item '9' (count from 0 to 2)"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from math import sqrt
 from statistics import fmean, pvariance
 from typing import Any
@@ -91,7 +92,7 @@ def test_gaps_of_poisson_arrivals_have_the_mean_and_the_variance_of_an_exponenti
 def test_counts_of_poisson_arrivals_have_a_variance_like_their_mean() -> None:
     poisson = schedule(model="poisson", rate=20)
     until = [due_before(poisson, second, 10**6) for second in range(1001)]
-    counts = [later - earlier for earlier, later in zip(until, until[1:], strict=False)]
+    counts = [later - earlier for earlier, later in pairwise(until)]
     assert fmean(counts) == pytest.approx(20, rel=0.05)
     assert pvariance(counts) == pytest.approx(20, rel=0.25)
 

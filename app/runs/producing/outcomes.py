@@ -117,7 +117,8 @@ class EmissionRecord:
             "wait_seconds": round(outcome.wait_seconds, 6),
         }
         if timing.slip_seconds is not None:
-            data |= {"slip_seconds": round(timing.slip_seconds, 6), "was_blocked": timing.was_blocked}
+            data["slip_seconds"] = round(timing.slip_seconds, 6)
+            data["blocked_seconds"] = round(timing.blocked_seconds, 6)
         age = round(timing.begin_seconds + outcome.wait_seconds + outcome.total_seconds, 6)
         if state is OrderState.FAILED:
             failed = self._event(STEP_FAILED, 0, data | {"reason": reason})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,32 @@ class Timing:
 
     begin_seconds: float = 0.0  # since its row was first written
     slip_seconds: float | None = None  # since it was due; None for a closed model, which has no due times
-    was_blocked: bool = False  # since it was due, the window was full, or the receiver away
+    blocked_seconds: float = 0.0  # of its slip, with the window full or the receiver away
+
+
+class BlockedTime:
+    """Spans of time, one behind the other: how much of them lies behind any moment."""
+
+    def __init__(self) -> None:
+        self._ends: list[float] = []
+        self._sums = [0.0]  # seconds of all spans up to each end
+
+    @property
+    def total(self) -> float:
+        return self._sums[-1]
+
+    def add(self, start: float, end: float) -> None:
+        self._sums.append(self._sums[-1] + end - start)
+        self._ends.append(end)
+
+    def since(self, moment: float) -> float:
+        """Seconds of the spans behind this moment; of one that it lies in, what is behind it."""
+        index = bisect_right(self._ends, moment)
+        seconds = self._sums[-1] - self._sums[index]
+        if index < len(self._ends):
+            start = self._ends[index] - (self._sums[index + 1] - self._sums[index])
+            seconds -= max(moment - start, 0.0)
+        return seconds
 
 
 class Timekeeper:
@@ -36,8 +62,7 @@ class Timekeeper:
         self._cpu = cpu
         self._begun: dict[int, float] = {}
         self._timings: dict[int, Timing] = {}
-        self._blocked_until = float("-inf")
-        self._blocked_seconds = 0.0
+        self._blocked = BlockedTime()
         self._wall_start, self._cpu_start = clock(), cpu()
         self._held_since: tuple[float, float] | None = None
 
@@ -55,7 +80,7 @@ class Timekeeper:
         since_begun = now - self._begun[number]
         if self._is_open:
             due = self.pacing.due_at(number)
-            self._timings[number] = Timing(since_begun, max(now - due, 0.0), self._blocked_until >= due)
+            self._timings[number] = Timing(since_begun, max(now - due, 0.0), self._blocked.since(due))
         else:
             self._timings[number] = Timing(since_begun)
 
@@ -73,8 +98,7 @@ class Timekeeper:
 
     def blocked(self, since: float) -> None:
         """From then until now an order was due that could not be begun for want of acknowledgements."""
-        self._blocked_until = self.clock()
-        self._blocked_seconds += self._blocked_until - since
+        self._blocked.add(since, self.clock())
 
     def hold(self) -> None:
         """The run is paused."""
@@ -97,7 +121,7 @@ class Timekeeper:
         return {
             "emission_seconds": round(wall - self._wall_start, 6),
             "cpu_seconds": round(cpu - self._cpu_start, 6),
-            "blocked_seconds": round(self._blocked_seconds, 6),
+            "blocked_seconds": round(self._blocked.total, 6),
             "offered": self.pacing.offered(requested) if self._is_open else None,
             "is_over": self.pacing.is_over,
         }

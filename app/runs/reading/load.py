@@ -66,12 +66,12 @@ class LoadFold:
             self._offered = max(self._offered or 0, data["offered"])
         self.is_over |= data["is_over"]
 
-    def sent(self, slip: float, wait: float, was_blocked: bool) -> None:
-        """An order started ``slip + wait`` seconds after it was due."""
+    def sent(self, slip: float, wait: float, blocked: float) -> None:
+        """An order started ``slip + wait`` seconds after it was due: ``blocked`` and ``wait`` for want of ACKs."""
         self._timed += 1
         if slip + wait > LATE:
             self._late += 1
-            self._late_by_system += was_blocked or wait > slip
+            self._late_by_system += (blocked + wait) * 2 >= slip + wait
 
     @property
     def seconds(self) -> float:

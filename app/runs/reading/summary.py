@@ -144,7 +144,7 @@ class SummaryFold:
         slip, wait = data["slip_seconds"], data["wait_seconds"]
         if data["attempts"]:
             self.latency["schedule_slip"].record(slip + wait)
-            self.load.sent(slip, wait, data["was_blocked"])
+            self.load.sent(slip, wait, data["blocked_seconds"])
         if data["code"]:
             self.latency["hl7_ack"].record(slip + wait + data["seconds"])
         if data["verdict"] == "accepted":
