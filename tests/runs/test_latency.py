@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 
 from app.domain.event import RUN_NOTE, RUN_STATE, Event, RecordedEvent
-from app.domain.run import RunState
+from app.domain.run import OrderState, RunState
 from app.ports import OrderOutcome, OutboundOrder
 from app.runs.producing.emit import Gate
+from app.runs.producing.outcomes import intent
 from app.runs.reading.load import LoadFold
 from tests.runs.conftest import BASE_TIME, STEPS, World
 from tests.runs.fakes import ACCEPTED
@@ -113,6 +114,18 @@ def test_orders_in_doubt_are_sent_even_after_the_duration(world: World) -> None:
         emitted.emit(in_doubt=range(150))
     rows = world.database.queries.orders(emitted.run.id, state=None, search=None, after=None, limit=1000).rows
     assert sorted(row.number for row in rows) == list(range(150))
+
+
+def test_all_orders_in_doubt_end_where_the_run_is_cancelled_before_they_are_sent_again(world: World) -> None:
+    """More than are looked at in one go."""
+    with emission(world, lambda number: 0.01, 500, {"model": "closed"}) as emitted:
+        orders = [emitted.builder.order(number) for number in range(150)]
+        with world.database.transaction() as work:
+            work.orders.begin(emitted.run.id, [intent(order) for order in orders])
+        emitted.emit(in_doubt=range(150), gate=lambda: Gate.CLOSED)
+    assert emitted.fold.orders["failed"] == 150
+    with world.database.transaction() as work:
+        assert work.orders.counts(emitted.run.id)[OrderState.SENDING] == 0
 
 
 def test_a_run_that_ends_with_its_duration_has_not_failed(world: World) -> None:

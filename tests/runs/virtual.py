@@ -87,6 +87,7 @@ class Emission:
     run: Run
     clock: VirtualClock
     times: Timekeeper
+    builder: JobBuilder
     emitter: Emitter
     fold: SummaryFold = field(default_factory=SummaryFold)
     measured: dict[str, Any] = field(default_factory=dict)  # what a run.load event says of it
@@ -128,4 +129,4 @@ def emission(
         watch = ReceiverWatch(destination, lease, Notes(lease, lambda text: None), 1.0, clock)
         builder = SlowBuilder(run, clock, generator_seconds)
         emitter = Emitter(run, template_of(run), builder, VirtualReceiver(clock, seconds), lease, watch, times)
-        yield Emission(world, run, clock, times, emitter)
+        yield Emission(world, run, clock, times, builder, emitter)

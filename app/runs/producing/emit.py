@@ -191,10 +191,10 @@ class Emitter:
         """Nothing more is sent: what may have left ends here, and the rest was never emitted."""
         self._numbers = iter(())
         self._put_back(self._withdraw())
-        given_up_ = [given_up(number, self._tallies[number]) for number in self._pending if number in self._tallies]
+        unsent = {number: tally for number, tally in self._tallies.items() if number not in self._in_flight}
         self._pending.clear()
-        if given_up_:
-            self._write_outcomes(given_up_)
+        if unsent:
+            self._write_outcomes([given_up(number, tally) for number, tally in unsent.items()])
 
     def _withdraw(self) -> list[int]:
         """What the sender has not begun to transmit."""
