@@ -173,7 +173,8 @@ class Phases:
         arrival = self._template.arrival
         schedule = schedule_of(arrival, self._run.seed, self._run.base_time)
         if arrival.is_open:
-            return Pacing(schedule, time.monotonic, 0.0 if is_new or not numbers else schedule.due(numbers[0]))
+            following = numbers[0] if numbers else self._run.requested
+            return Pacing(schedule, time.monotonic, 0.0 if is_new else schedule.due(following))
         used = 0.0
         if not is_new and arrival.duration is not None:
             self._follower.catch_up()
