@@ -91,3 +91,19 @@ def test_how_much_blocked_time_lies_behind_a_moment(moment: float, seconds: floa
     blocked.add(6.0, 8.0)
     assert blocked.since(moment) == seconds
     assert blocked.total == 4.0
+
+
+def test_blocked_time_moves_with_the_due_times_over_a_pause() -> None:
+    blocked = BlockedTime()
+    blocked.add(1.0, 3.0)
+    blocked.move(60.0)
+    assert (blocked.since(60.0), blocked.since(62.0), blocked.since(63.0)) == (2.0, 1.0, 0.0)
+
+
+def test_spans_close_together_keep_their_sum_and_take_no_room() -> None:
+    blocked = BlockedTime()
+    for turn in range(1000):
+        blocked.add(turn * 0.04, turn * 0.04 + 0.03)
+    assert blocked.since(0.0) == blocked.total == pytest.approx(30.0)
+    assert blocked.since(20.0) == pytest.approx(15.0, abs=0.03)
+    assert len(blocked._ends) == 1

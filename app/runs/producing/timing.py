@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.domain.pacing import Pacing
+
+_CLOSE = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +24,41 @@ class Timing:
 
 
 class BlockedTime:
-    """Spans of time, one behind the other: how much of them lies behind any moment."""
+    """Spans of time, one behind the other: how much of them lies behind any moment.
+
+    Spans that lie close together are kept as one, with the sum of their seconds, so that a long run needs little room.
+    """
 
     def __init__(self) -> None:
-        self._ends: list[float] = []
-        self._sums = [0.0]  # seconds of all spans up to each end
+        self._starts = array("d")
+        self._ends = array("d")
+        self._sums = array("d", [0.0])  # seconds of all spans before each one, and of all
 
     @property
     def total(self) -> float:
         return self._sums[-1]
 
     def add(self, start: float, end: float) -> None:
-        self._sums.append(self._sums[-1] + end - start)
-        self._ends.append(end)
+        if self._ends and start - self._ends[-1] < _CLOSE:
+            self._ends[-1] = end
+            self._sums[-1] += end - start
+        else:
+            self._starts.append(start)
+            self._ends.append(end)
+            self._sums.append(self._sums[-1] + end - start)
+
+    def move(self, seconds: float) -> None:
+        """All of them are so much later, as due times are after a pause."""
+        self._starts = array("d", (start + seconds for start in self._starts))
+        self._ends = array("d", (end + seconds for end in self._ends))
 
     def since(self, moment: float) -> float:
-        """Seconds of the spans behind this moment; of one that it lies in, what is behind it."""
+        """Seconds of the spans behind this moment; of one that it lies in, the share that is behind it."""
         index = bisect_right(self._ends, moment)
         seconds = self._sums[-1] - self._sums[index]
-        if index < len(self._ends):
-            start = self._ends[index] - (self._sums[index + 1] - self._sums[index])
-            seconds -= max(moment - start, 0.0)
+        if index < len(self._ends) and moment > self._starts[index]:
+            start, end = self._starts[index], self._ends[index]
+            seconds -= (self._sums[index + 1] - self._sums[index]) * (moment - start) / (end - start)
         return seconds
 
 
@@ -110,7 +127,9 @@ class Timekeeper:
         """The run is not paused any more."""
         if self._held_since is not None:
             wall, cpu = self._held_since
-            self._wall_start += self.clock() - wall
+            pause = self.clock() - wall
+            self._wall_start += pause
+            self._blocked.move(pause)
             self._cpu_start += self._cpu() - cpu
             self._held_since = None
             self.pacing.go_on()
