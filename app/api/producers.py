@@ -20,7 +20,7 @@ import structlog
 from anyio import to_thread
 
 from app.domain.errors import Conflict, NotFound, Unavailable
-from app.domain.event import RUN_NOTE
+from app.domain.event import RUN_LOAD, RUN_NOTE
 from app.domain.run import Run, RunState
 from app.ports import Database, EventFeed
 from app.runs.producing.exits import ProducerExit
@@ -206,13 +206,13 @@ class Producers:
 
 
 def _count(feed: EventFeed, run_id: str, before: Deaths | None) -> Deaths:
-    """One more death; the first one in a row if anything but notes was written since the last."""
+    """One more death; the first one in a row if anything but notes and figures was written since the last."""
     if before is None:
         return Deaths(1, feed.newest(run_id))
     cursor, got_somewhere = before.cursor, False
     while True:
         events, cursor = feed.read(run_id, cursor, PAGE)
-        got_somewhere |= any(recorded.event.kind != RUN_NOTE for recorded in events)
+        got_somewhere |= any(recorded.event.kind not in (RUN_NOTE, RUN_LOAD) for recorded in events)
         if len(events) < PAGE:
             return Deaths(1 if got_somewhere else before.count + 1, cursor)
 

@@ -64,6 +64,7 @@ def _body(request: RunRequest, hl7: Any) -> Document:
     return {
         "template": request.template,
         "orders": request.orders,
+        "duration": request.duration,
         "seed": request.seed,
         "run_key": request.run_key,
         "base_time": request.base_time.isoformat() if request.base_time else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from app.cli.backend import Backend, Document
@@ -61,12 +62,20 @@ def _write_verdict(run: Document, summary: Document) -> None:
     )
     if run["reason"]:
         write(f"  {run['reason']}")
+    _write_limit(summary)
     reconciliation = summary["reconciliation"] or {}  # none where the run was cut short
     if reconciliation.get("unverifiable"):
         count = reconciliation["unverifiable"]
         write(f"  {count} orders could not be verified: nobody says that they arrived once and whole", "bold yellow")
     for text in reconciliation.get("notes", ()):
         write(f"  {text}")
+
+
+def _write_limit(summary: Document) -> None:
+    """Who held the load back; nothing where nobody did."""
+    load = summary.get("load") or {}  # none in a summary of an older version
+    if load.get("limited_by", "nothing") != "nothing":
+        write(f"  {load['limited_by']} limited: {load['reason']}", "bold yellow")
 
 
 def _write_reconciliation(reconciliation: Document) -> None:
@@ -111,10 +120,26 @@ def write_figures(summary: Document) -> None:
     for group in ("orders", "hl7", "dicom", "jobs", "rates"):
         values = (f"{printable(value)} {name.replace('_', ' ')}" for name, value in summary[group].items())
         write(f"  {group:<7} {', '.join(values)}")
+    if load := summary.get("load"):
+        write(f"  {'load':<7} {', '.join(_load(load))}")
     stages = [{"stage": stage} | _seconds(figures) for stage, figures in summary["latency_seconds"].items() if figures]
     if stages:
         _heading("Latency")
         write_table(stages, [(name, name.upper()) for name in _LATENCY], indent=2)
+
+
+def _load(load: Document) -> Iterator[str]:
+    """What was asked for and what came of it; what is not known, or means nothing to the model, is left out."""
+    yield f"{load['model']} arrival"
+    if load["target_rate"] is not None:
+        yield f"{load['target_rate']:g} orders per second asked for"
+    if load["offered"] is not None:
+        yield f"{load['offered']} offered"
+    if load["late"] is not None:
+        yield f"{load['late']} late"
+    if load["generator_cpu"] is not None:
+        yield f"{load['generator_cpu']:.0%} of a core for the producer"
+    yield f"limited by {load['limited_by']}"
 
 
 def _seconds(figures: dict[str, float]) -> dict[str, Any]:

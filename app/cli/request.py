@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from app.cli.documents import is_file_name, parse_value, read_document
 from app.domain.destination import DicomDestination, Hl7Destination
+from app.domain.duration import parse_duration
 from app.domain.errors import InvalidInput, Problem
 from app.domain.template import problems_of
 from app.domain.threshold import parse_threshold
@@ -25,6 +26,7 @@ class RunFlags:
 
     template: str
     orders: int | None = None
+    duration: str | None = None
     seed: int | None = None
     run_key: str | None = None
     base_time: str | None = None
@@ -47,6 +49,7 @@ def run_request(flags: RunFlags) -> RunRequest:
     hl7 = reader.read(_hl7, flags.hl7, "--hl7")
     dicom = reader.read(_dicom, flags.pacs, "--pacs")
     base_time = reader.read(_base_time, flags.base_time, "--base-time")
+    duration = reader.read(parse_duration, flags.duration, "--duration")
     for expression in flags.thresholds:
         reader.read(parse_threshold, expression, "--threshold")
     settings = [reader.read(_pair, text, "--set") for text in flags.settings]
@@ -62,6 +65,7 @@ def run_request(flags: RunFlags) -> RunRequest:
     return RunRequest(
         template=template,
         orders=flags.orders,
+        duration=duration,
         seed=flags.seed,
         run_key=flags.run_key,
         base_time=base_time,

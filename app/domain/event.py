@@ -4,7 +4,14 @@ Kinds, and what ``data`` holds:
 
     run.state             {state, reason?}
     run.note              {text}                          something a person should know (resent, waiting for a service)
+    run.load              {emission_seconds, cpu_seconds, blocked_seconds, offered, is_over}   of one emission, at its
+                                                          end; offered: orders due by then, None for a closed model;
+                                                          is_over: it ended with the duration of a closed model
     step.succeeded        {type, seconds, ...}            GENERATE_HL7: code, attempts, timeouts, errors, ack_seconds
+                                                          (of the last attempt), begin_seconds (from its row to the
+                                                          sender), wait_seconds (from there to the first attempt), and
+                                                          of an open arrival model slip_seconds (from its due time to
+                                                          the sender), blocked_seconds (of it, for want of ACKs)
                                                           GENERATE_DICOM: instances, bytes
                                                           SEND_DICOM: stored, warnings, already_there, bytes, c_store
                                                           (c_store: the seconds of each C-STORE)
@@ -31,6 +38,7 @@ from typing import Any
 
 RUN_STATE = "run.state"
 RUN_NOTE = "run.note"
+RUN_LOAD = "run.load"
 STEP_SUCCEEDED = "step.succeeded"
 STEP_FAILED = "step.failed"
 STEP_CANCELLED = "step.cancelled"

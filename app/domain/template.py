@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from app.domain.arrival import Arrival
 from app.domain.destination import DicomDestination, Hl7Destination
 from app.domain.errors import InvalidInput, Problem
 from app.domain.identity import MAX_ORDERS
@@ -123,21 +124,6 @@ class Study(Model):
         if unknown:
             raise ValueError(f"unknown body part {unknown[0]!r}; choose from {', '.join(BODY_PARTS)}")
         return parts
-
-
-class Arrival(Model):
-    """When orders are sent: ``closed`` as fast as they are acknowledged, ``constant`` at ``rate`` a second."""
-
-    model: Literal["closed", "constant"] = "closed"
-    rate: float | None = Field(default=None, gt=0, le=100_000, description="orders a second")
-
-    @model_validator(mode="after")
-    def _rate_where_needed(self) -> Arrival:
-        if self.model == "constant" and self.rate is None:
-            raise ValueError("model constant needs a rate; add rate: 50")
-        if self.model == "closed" and self.rate is not None:
-            raise ValueError("model closed takes no rate; use model: constant, or remove rate")
-        return self
 
 
 class Destinations(Model):

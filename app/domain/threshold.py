@@ -22,7 +22,7 @@ STANDING_THRESHOLDS = (
     "reconciliation.checked + reconciliation.unverifiable == reconciliation.expected",
 )
 
-STAGES = ("hl7_ack", "publish", "job_wait", "job_run", "c_store", "order_to_stored")
+STAGES = ("schedule_slip", "hl7_ack", "publish", "job_wait", "job_run", "c_store", "order_to_stored")
 _LATENCY = "latency_seconds"
 _STATISTICS = ("min", "mean", "p50", "p90", "p95", "p99", "max")
 _SECTIONS = {
@@ -31,6 +31,7 @@ _SECTIONS = {
     "dicom": ("studies_generated", "instances_generated", "instances_stored", "bytes_stored", "warnings", "failed"),
     "jobs": ("published", "succeeded", "retried", "dead_lettered"),
     "reconciliation": ("expected", "checked", "unverifiable", "missing", "duplicated", "mismatched"),
+    "load": ("target_rate", "offered", "late", "slip_p95", "generator_cpu"),
     "rates": ("orders_per_second", "instances_per_second", "bytes_per_second"),
 }
 # Every figure of a summary, by its path; a test holds them against a summary.

@@ -44,6 +44,8 @@ class OrderOutcome:
     errors: int  # AE or CE answers among the attempts
     possibly_duplicated: bool
     ack_seconds: float  # of the last attempt
+    wait_seconds: float  # from its submission to the first attempt: its connection was not there, or not free
+    total_seconds: float  # from the first attempt to the last one's outcome
 
 
 class OrderSender(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 from app.domain.errors import InvalidInput, Problem
 from app.domain.identity import MAX_ORDERS, is_run_key, new_run_key
 from app.domain.run import Run, RunState
+from app.domain.schedule import due_before, schedule_of
 from app.domain.template import StepTypes, Template
 from app.domain.webhook import check_headers_stay
 from app.ports import Database
@@ -26,6 +27,7 @@ class RunRequest:
 
     template: str | dict[str, Any]
     orders: int | None = None
+    duration: float | None = None  # of the arrival model, in seconds
     seed: int | None = None
     run_key: str | None = None
     base_time: datetime | None = None
@@ -56,6 +58,10 @@ def prepare_run(database: Database, types: StepTypes, request: RunRequest, now: 
     problems = _problems_of_request(request)
     if problems:
         raise InvalidInput(*problems)
+    seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+    base_time = (request.base_time or now).replace(microsecond=0, tzinfo=None)
+    is_asked_for = request.orders is not None or "orders" in request.overrides
+    template = _within_duration(template, seed, base_time, template.orders if is_asked_for else None)
     return Run(
         id=str(uuid.uuid4()),
         run_key=request.run_key or new_run_key(),
@@ -63,13 +69,28 @@ def prepare_run(database: Database, types: StepTypes, request: RunRequest, now: 
         template_name=name or template.name,
         template_version=version,
         document=template.model_dump(mode="json", exclude_none=True),
-        seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
-        base_time=(request.base_time or now).replace(microsecond=0, tzinfo=None),
+        seed=seed,
+        base_time=base_time,
         requested=template.orders,
         state=RunState.PENDING,
         created_at=now,
         labels=request.labels,
     )
+
+
+def _within_duration(template: Template, seed: int, base_time: datetime, most: int | None) -> Template:
+    """With as many orders as an open arrival model has due within its duration, and at most ``most``."""
+    arrival = template.arrival
+    if not arrival.is_open or arrival.duration is None:
+        return template
+    due = due_before(schedule_of(arrival, seed, base_time), arrival.duration, most or MAX_ORDERS)
+    if not due:
+        raise InvalidInput(Problem("arrival.duration", "no order is due within it", "make it longer"))
+    if due == MAX_ORDERS:
+        raise InvalidInput(
+            Problem("arrival.duration", f"{MAX_ORDERS} orders or more are due within it", "make it shorter")
+        )
+    return template.model_copy(update={"orders": due})
 
 
 def add_run(database: Database, run: Run) -> Run:
@@ -112,7 +133,8 @@ def _overridden(document: dict[str, Any], request: RunRequest) -> dict[str, Any]
         "destinations.dicom": request.dicom,
     }
     given = {path: value for path, value in named.items() if value is not None}
-    for path, value in (given | request.overrides).items():  # a path may go into what was just named
+    last = {} if request.duration is None else {"arrival.duration": request.duration}  # it goes into any arrival
+    for path, value in (given | request.overrides | last).items():  # a path may go into what was just named
         _set(document, path, value)
     own = document.get("thresholds") or []
     if request.thresholds and isinstance(own, list):

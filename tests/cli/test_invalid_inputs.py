@@ -32,6 +32,8 @@ NAMES_ITS_FLAG = [
         "--base-time: '2026-03-01T08:00:00Z' has a time zone "
         "(leave it out: it is local time of the simulated department)",
     ),
+    (("--duration", "0s"), "--duration: '0s' is out of range (write for example 90s, 10m, 1h30m or 30d)"),
+    (("--duration", "soon"), "--duration: 'soon' is not a duration (write for example 90s, 10m, 1h30m or 30d)"),
     (("--no-wait",), "--no-wait: without a server, this process is the run (add --server URL)"),
     (
         ("--summary", "absent/summary.json"),

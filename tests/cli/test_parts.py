@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from app.api.routes.runs import RunBody
 from app.cli import main, output
 from app.cli.commands.receive import receive
 from app.cli.commands.settings import settings_page
+from app.cli.over_api import start_over_api
 from app.cli.request import RunFlags, run_request
 from app.cli.steps import add_step, remove_step, set_step, step_values
 from app.domain.errors import InvalidInput, NotFound
 from app.receivers.dicom import DicomReceiverOptions
 from app.receivers.mllp import MllpReceiverOptions
+from app.runs.start import RunRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("alembic", "fastapi", "httpx", "hl7apy", "numpy", "pika", "pydantic_settings", "pydicom", "sqlalchemy", "yaml")
@@ -111,6 +116,7 @@ def test_flags_become_a_request() -> None:
             hl7="[::1]:2575",
             pacs="PACS@host:104",
             rate=2.5,
+            duration="1m30s",
             connections=3,
             thresholds=["hl7_ack.p95 < 1s"],
             settings=["study.pixels=tiny", "modalities={CT: 1}", "description=a=b", "hl7.message=null"],
@@ -128,7 +134,29 @@ def test_flags_become_a_request() -> None:
         "description": "a=b",
         "hl7.message": None,
     }
+    assert request.duration == 90.0
     assert request.labels == {"a": "b=c", "d": ""}
+
+
+def test_a_request_is_the_same_behind_the_api() -> None:
+    request = RunRequest(
+        template="ct-chest",
+        orders=5,
+        duration=90.0,
+        seed=7,
+        run_key="7K3QX0AB",
+        base_time=datetime(2026, 3, 1, 8),  # noqa: DTZ001 - local time of the simulated department
+        hl7="host:2575",
+        dicom="PACS@host:104",
+        thresholds=("hl7_ack.p95 < 1s",),
+        overrides={"study.pixels": "tiny"},
+        labels={"a": "b"},
+    )
+    assert all(getattr(request, field.name) for field in fields(RunRequest))
+    bodies: list[dict[str, Any]] = []
+    backend = SimpleNamespace(start_run=lambda body: bodies.append(body) or body)
+    start_over_api(backend, request, None)  # type: ignore[arg-type]
+    assert RunBody.model_validate_json(json.dumps(bodies[0])).request() == request
 
 
 def test_a_template_may_come_from_a_file(tmp_path: Path) -> None:

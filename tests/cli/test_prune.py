@@ -81,5 +81,5 @@ def test_an_age_that_is_none_is_refused(yeeter: Yeeter, age: str) -> None:
     refused = yeeter("db", "prune", f"--older-than={age}", "--yes")
     assert (refused.code, refused.errors) == (
         2,
-        [f"--older-than: '{age}' is not a duration (write for example 12h, 30d or 8w)"],
+        [f"--older-than: '{age}' is not a duration (write for example 90s, 10m, 1h30m or 30d)"],
     )

@@ -80,6 +80,27 @@ def test_the_first_twenty_orders_are_named_and_where_the_rest_is(capsys: pytest.
     assert "  and 5 more: yeeter orders list K --state FAILED" in lines
 
 
+LOAD = {"model": "constant", "target_rate": 50.0, "offered": 50, "late": 20, "generator_cpu": 0.314}
+
+
+@pytest.mark.parametrize("who", ["system", "generator"])
+def test_who_limited_the_load_comes_right_after_the_verdict(who: str, capsys: pytest.CaptureFixture[str]) -> None:
+    load = LOAD | {"limited_by": who, "reason": "20 of 50 orders started more than 50 ms after they were due"}
+    write_result(Findings(), RUN | {"verdict": "pass"}, summary(load=load))  # type: ignore[arg-type]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == f"  {who} limited: 20 of 50 orders started more than 50 ms after they were due"
+    figures = "constant arrival, 50 orders per second asked for, 50 offered, 20 late, 31% of a core for the producer"
+    assert f"  load    {figures}, limited by {who}" in lines
+
+
+def test_of_a_closed_model_that_nobody_limited_there_is_little_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    load = dict.fromkeys(LOAD) | {"model": "closed", "limited_by": "nothing", "reason": "neither was the slower one"}
+    write_result(Findings(), RUN | {"verdict": "pass"}, summary(load=load))  # type: ignore[arg-type]
+    out = capsys.readouterr().out
+    assert "  load    closed arrival, limited by nothing" in out.splitlines()
+    assert "limited:" not in out
+
+
 def test_what_could_not_be_verified_comes_right_after_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     notes = ["archive A@b:1 can't be asked what it has: it offers no query"]
     reconciliation = summary()["reconciliation"] | {"unverifiable": 50, "checked": 0, "notes": notes}

@@ -170,9 +170,8 @@ class Play:
             outcomes = [OrderAcknowledged(number, OrderState.WAITING, "AA", "MSA|AA", False) for number in numbers]
             written = work.orders.acknowledge(self.run.id, outcomes, [s for n in numbers for s in self.steps(n)])
             assert written == set(numbers)
-            work.journal.append(
-                [Event(self.run.id, STEP_SUCCEEDED, n, 0, 1, 0, {"type": self.types[0]}) for n in numbers]
-            )
+            data = {"type": self.types[0], "seconds": 0.01}
+            work.journal.append([Event(self.run.id, STEP_SUCCEEDED, n, 0, 1, 0, data) for n in numbers])
             work.outbox.put([OutboxEntry(self.job(number)) for number in numbers])
 
     def publish(self, limit: int = 1000) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -232,6 +233,7 @@ def test_released_jobs_are_ready_and_the_oldest_come_first(play: Play) -> None:
     play.publish()
     play.move(RunState.RUNNING, RunState.PAUSED)
     play.claim(3)
+    time.sleep(0.002)  # SQLite's clock has milliseconds
     play.claim(0, 1, 4)
     play.move(RunState.RUNNING)
     assert [each.order_number for each in play.release(PAUSE, limit=2)] == [3, 0]

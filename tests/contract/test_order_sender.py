@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -201,6 +202,34 @@ def test_unknown_outcomes_end_at_the_limit() -> None:
     assert (outcome.verdict, outcome.attempts, outcome.timeouts, outcome.possibly_duplicated) == ("unknown", 3, 3, True)
     assert outcome.reason == "no acknowledgement within 0.2 s"
     assert outcome.ack_seconds >= 0.2
+
+
+def test_the_wait_for_a_free_connection_is_told_apart_from_the_wait_for_the_answer() -> None:
+    both_wait = threading.Event()
+
+    def slow_at_first(peer: Conversation) -> None:
+        message = peer.read()
+        both_wait.wait(10)
+        peer.answer(message)
+        acknowledge_all(peer)
+
+    with ScriptedPeer(slow_at_first) as peer, sender_to(peer.port) as sender:
+        sender.submit(order(1, "a"))
+        sender.submit(order(2, "b"))
+        submitted = time.monotonic()
+        threading.Event().wait(0.2)
+        waited = time.monotonic() - submitted
+        both_wait.set()
+        first, second = outcomes(sender, 2)
+    assert second.wait_seconds >= waited
+    assert second.total_seconds == second.ack_seconds
+    assert first.wait_seconds + first.ack_seconds >= waited
+
+
+def test_the_total_counts_every_transmission() -> None:
+    outcome = send_one(silent, acknowledge_all, ack_timeout=0.2)
+    assert outcome.attempts == 2
+    assert outcome.total_seconds >= 0.2 + outcome.ack_seconds
 
 
 def test_a_peer_that_accepts_and_cuts_ends_in_an_unknown_outcome() -> None:

@@ -23,6 +23,8 @@ ACCEPTED = OrderOutcome(
     errors=0,
     possibly_duplicated=False,
     ack_seconds=0.001,
+    wait_seconds=0.0,
+    total_seconds=0.001,
 )
 REJECTED = replace(ACCEPTED, verdict="rejected", code="AR", reason="AR: not here")
 UNREACHABLE = replace(

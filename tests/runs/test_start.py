@@ -62,6 +62,10 @@ def test_a_later_change_of_the_template_does_not_touch_the_run(world: World) -> 
         ({"overrides": {"nothing.like.it": 1}}, "nothing"),
         ({"thresholds": ("nonsense",)}, "thresholds"),
         ({"hl7": "nowhere"}, "destinations.hl7"),
+        ({"overrides": {"arrival.duration": "soon"}}, "arrival.duration"),
+        ({"duration": 0}, "arrival.duration"),
+        ({"duration": 1e-6, "overrides": {"arrival": {"model": "poisson", "rate": 1}}}, "arrival.duration"),
+        ({"duration": 604_800, "overrides": {"arrival": {"model": "constant", "rate": 100}}}, "arrival.duration"),
         ({"overrides": {"hl7.message": "PID|1"}}, "hl7.message"),
         ({"overrides": {"hl7.message": OWN_TEXT.replace("{accession}", "")}}, "hl7.message"),
         ({"overrides": {"hl7.message": OWN_TEXT.replace("{modality}", "{colour}")}}, "hl7.message"),
@@ -72,6 +76,34 @@ def test_a_wrong_request_names_its_field_and_leaves_nothing(world: World, reques
         start(world, **request_)
     assert any(problem.field.startswith(field) for problem in caught.value.problems), str(caught.value)
     assert world.database.queries.runs(state=None, template=None, after=None, limit=5).rows == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "orders"),
+    [
+        ({"duration": 600}, 600),  # whatever the template's own number is
+        ({"duration": 2.5}, 3),  # at 0, 1 and 2 seconds
+        ({"duration": 600, "orders": 5}, 5),
+        ({"duration": 600, "orders": 5000}, 600),
+        ({"duration": 600, "overrides": {"orders": 5}}, 5),
+        ({"duration": 60, "overrides": {"arrival": {"model": "constant", "rate": 2}}}, 120),
+        ({"overrides": {"arrival.duration": "1m"}}, 60),
+        ({"duration": 60, "overrides": {"arrival": {"model": "burst", "size": 4, "every": 30}}}, 8),
+        ({"duration": 3600, "overrides": {"arrival": {"model": "closed"}}}, 7),
+    ],
+)
+def test_a_duration_has_the_orders_that_are_due_within_it(world: World, request_: dict[str, Any], orders: int) -> None:
+    run = start(world, DOCUMENT | {"arrival": {"model": "constant", "rate": 1}}, **request_)
+    assert run.requested == run.document["orders"] == orders
+
+
+def test_seed_and_base_time_decide_how_many_orders_are_due(world: World) -> None:
+    hourly = list(range(24))  # the run's base time is at 8
+    profile = {"arrival": {"model": "profile", "hourly": hourly, "speed": 60}}
+    assert start(world, duration=120, overrides=profile).requested == 8 + 9
+    poisson = {"arrival": {"model": "poisson", "rate": 10}}
+    counts = {start(world, duration=60, seed=seed, overrides=poisson).requested for seed in range(4)}
+    assert len(counts) > 1 and all(450 < count < 750 for count in counts)
 
 
 def test_a_sites_own_text_is_accepted(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
@@ -127,6 +128,37 @@ def test_orders_in_doubt_fail_where_the_receiver_cannot_tell_repeats_apart(world
     rows = world.database.queries.orders(run.id, state=OrderState.FAILED, search=None, after=None, limit=200).rows
     assert {row.number for row in rows} == in_doubt
     assert all("outcome unknown" in row.reason for row in rows)
+
+
+def test_a_duration_that_is_over_stays_so_and_orders_in_doubt_are_sent_still(world: World) -> None:
+    def answer(order: OutboundOrder) -> OrderOutcome | None:
+        return ACCEPTED if order.number < 20 else None
+
+    run = world.start(orders=1000, steps=STEPS[:1], arrival={"duration": 0.5})
+    mortal = MortalDatabase(world.database)
+    life = replace(world, database=cast(Any, mortal), sender=FakeOrderSender(answer), lease_seconds=SHORT_LEASE)
+    producing = Producing(life, run)
+    wait_until(lambda: len(world.events(run, "step.succeeded")) == 20, 30, "the acknowledgements")
+    mortal.kill()
+    producing.join()
+    with world.database.transaction() as work:
+        begun = set(work.orders.begun(run.id))
+    time.sleep(0.5)
+    life = next_life(world)
+    ended = take_over(life, run).wait()
+    assert ended.state is RunState.COMPLETED, ended.reason
+    assert {order.number for order in life.sender.sent} == begun - set(range(20)) != set()
+    assert adds_up(ended)["not_emitted"] == 1000 - len(begun)
+
+
+def test_due_times_go_on_where_the_last_producer_left_them(world: World) -> None:
+    arrival = {"model": "poisson", "rate": 200}
+    run = world.start(orders=60, steps=STEPS[:1], arrival=arrival)
+    die_after(world, run, 6, with_worker=False)
+    ended = run_to_end(world, run)
+    check_whole(world, run, ended, 60)
+    load = (ended.summary or {})["load"]
+    assert (load["model"], load["target_rate"], load["offered"]) == ("poisson", 200.0, 60)
 
 
 # --- states -----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from app.domain.arrival import Arrival
 from app.domain.destination import DicomDestination, Hl7Destination
 from app.domain.errors import InvalidInput
 from app.domain.study_shapes import PRESETS
@@ -28,6 +29,7 @@ from tests.steps.fakes import FakeStudySender
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "templates.md").read_text(encoding="utf-8")
 MODELS: tuple[type[BaseModel], ...] = (
     *Model.__subclasses__(),
+    Arrival,
     Hl7Destination,
     DicomDestination,
     Webhook,
@@ -73,6 +75,12 @@ def test_the_complete_example_is_a_template() -> None:
     template = parse_template(example(), TYPES)
     assert {step.type for step in template.steps} == set(BUILT_IN)
     assert template.queues("default") == ("default", "send_dicom")
+
+
+def test_each_arrival_model_has_an_example_that_works() -> None:
+    examples = re.findall(r"`(\{model: [^`]+\})`", PAGE)
+    shown = [Arrival.model_validate(yaml.safe_load(example)).model for example in examples]
+    assert sorted(shown) == sorted(literals(Arrival.model_fields["model"].annotation))
 
 
 def test_the_own_message_can_be_sent() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.domain.duration import parse_duration
 from app.domain.errors import InvalidInput
@@ -10,16 +14,33 @@ from app.settings import load_settings
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1.5h", 5400), (" 30 d ", 2_592_000), ("2w", 1_209_600)]
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("30m", 1800),
+        ("1.5h", 5400),
+        (" 30 d ", 2_592_000),
+        ("2w", 1_209_600),
+        ("1h 30m 5s", 5405),
+        ("1d2h", 93_600),
+    ],
 )
-def test_a_number_and_a_unit(text: str, seconds: float) -> None:
+def test_numbers_and_their_units(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "0d", "1y", "1d 2h", "99999999w", "٣d", "1e3d"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "d", "-1d", "0d", "1y", "5m1h", "10 minutes", "1h5", "99999999w", "٣d", "1e3d"]
+)
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="write for example 12h, 30d or 8w"):
+    with pytest.raises(ValueError, match="write for example 90s, 10m, 1h30m or 30d"):
         parse_duration(text)
+
+
+@given(st.text("0123456789.wdhms ", max_size=8))
+def test_any_text_is_a_span_of_time_or_refused(text: str) -> None:
+    with suppress(ValueError):
+        assert parse_duration(text) > 0
 
 
 def test_the_retention_of_the_settings_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

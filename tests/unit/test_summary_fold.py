@@ -62,6 +62,50 @@ def test_a_dead_letter_that_is_tried_again_takes_back_its_orders_end() -> None:
     assert (fold.orders["failed"], fold.dicom["failed"], fold.jobs["dead_lettered"], fold.ended) == (0, 0, 1, 0)
 
 
+def sent(**changes: Any) -> tuple[float, str, dict[str, Any]]:
+    """An order that was due two seconds before it was handed over, and was begun half a second before that."""
+    data = {"type": "GENERATE_HL7", "verdict": "accepted", "code": "AA", "attempts": 1, "timeouts": 0, "errors": 0}
+    data |= {"possibly_duplicated": False, "begin_seconds": 0.5, "wait_seconds": 1.0, "seconds": 0.25}
+    data |= {"ack_seconds": 0.125, "slip_seconds": 2.0, "blocked_seconds": 0.0}
+    return 1.0, kinds.STEP_SUCCEEDED, data | changes
+
+
+COMPLETED = (5.0, kinds.ORDER_COMPLETED, {"seconds": 10.0})
+FAILED = (5.0, kinds.ORDER_FAILED, {"seconds": 1.0, "reason": "0xA900"})
+
+
+def longest(fold: SummaryFold) -> dict[str, float | None]:
+    stages = ("schedule_slip", "hl7_ack", "order_to_stored")
+    return {stage: fold.latency[stage].summary().get("max") for stage in stages}
+
+
+def test_latency_counts_from_the_due_time() -> None:
+    """Resends included: ``seconds`` are those of all transmissions."""
+    times = longest(folded(sent(), COMPLETED))
+    assert times == pytest.approx({"schedule_slip": 3.0, "hl7_ack": 3.25, "order_to_stored": 11.5}, rel=0.001)
+
+
+def test_without_a_due_time_it_counts_from_the_transmission() -> None:
+    closed = sent()
+    del closed[2]["slip_seconds"], closed[2]["blocked_seconds"]
+    times = longest(folded(closed, COMPLETED))
+    assert times["schedule_slip"] is None
+    assert times["hl7_ack"] == pytest.approx(0.125, rel=0.001)
+    assert times["order_to_stored"] == pytest.approx(10.0, rel=0.001)
+
+
+def test_an_order_whose_dead_letter_is_tried_again_is_as_late_as_it_was() -> None:
+    fold = folded(sent(), FAILED, (6.0, kinds.ORDER_REOPENED, {}), COMPLETED)
+    assert longest(fold)["order_to_stored"] == pytest.approx(11.5, rel=0.001)
+
+
+def test_nothing_is_kept_of_an_order_that_has_ended() -> None:
+    for end in (COMPLETED, (5.0, kinds.ORDER_CANCELLED, {})):
+        assert folded(sent(), end)._begun_late == {}
+    rejected = sent(verdict="rejected", code="AR")
+    assert folded((1.0, kinds.STEP_FAILED, rejected[2]), FAILED)._begun_late == {}
+
+
 @pytest.mark.parametrize(
     ("events", "seconds"),
     [

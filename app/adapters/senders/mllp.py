@@ -102,6 +102,8 @@ def _outcome(exchange: Exchange[Acknowledgement]) -> OrderOutcome:
         errors=exchange.errors,
         possibly_duplicated=exchange.possibly_duplicated,
         ack_seconds=exchange.seconds,
+        wait_seconds=exchange.wait_seconds,
+        total_seconds=exchange.total_seconds,
     )
 
 

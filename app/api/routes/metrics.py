@@ -52,11 +52,14 @@ def _html(page: str) -> HTMLResponse:
     return HTMLResponse(page, headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"})
 
 
-def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return responses(*statuses) | {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+def _text(media_type: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
 
 
-@router.get(RUN, dependencies=[VIEWER], responses=_answers(404), response_model=dict[str, Any])
+_CSV, _HTML = _text("text/csv"), _text("text/html")
+
+
+@router.get(RUN, dependencies=[VIEWER], responses=responses(404) | _CSV, response_model=dict[str, Any])
 def get_summary(api: Api, id: Id, format: Format = "json") -> Response | dict[str, Any]:
     """The run's summary; of a run that has not ended, the figures so far, without reconciliation and thresholds."""
     summary = api.figures.summary(find_run(api, id))
@@ -69,7 +72,7 @@ def get_detail(api: Api, id: Id) -> RunMetricsView:
     return run_metrics_view(api.figures.metrics(find_run(api, id)))
 
 
-@router.get(f"{RUN}/{{table}}.csv", dependencies=[VIEWER], responses=_answers(404), response_class=Response)
+@router.get(f"{RUN}/{{table}}.csv", dependencies=[VIEWER], responses=responses(404) | _CSV, response_class=Response)
 def get_table(api: Api, id: Id, table: Literal["stages", "intervals", "workers"]) -> Response:
     """One part of the detail, as a table."""
     run = find_run(api, id)
@@ -86,7 +89,10 @@ def get_table(api: Api, id: Id, table: Literal["stages", "intervals", "workers"]
 
 
 @router.get(
-    "/api/simulator/runs/{id}/report", dependencies=[VIEWER], responses=responses(404), response_class=HTMLResponse
+    "/api/simulator/runs/{id}/report",
+    dependencies=[VIEWER],
+    responses=responses(404) | _HTML,
+    response_class=Response,
 )
 def get_report(api: Api, id: Id) -> HTMLResponse:
     """The run's report: one HTML file without scripts, which needs no network."""
@@ -96,7 +102,7 @@ def get_report(api: Api, id: Id) -> HTMLResponse:
 @router.get(
     "/api/simulator/runs/{id}/comparison/{other}",
     dependencies=[VIEWER],
-    responses=responses(404) | {200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    responses=responses(404) | _HTML,
     response_model=ComparisonView,
 )
 def get_comparison(
@@ -114,7 +120,9 @@ def get_comparison(
     return ComparisonView.model_validate(compare_runs(*documents))
 
 
-@router.get("/api/metrics/runs", dependencies=[VIEWER], responses=_answers(), response_model=PageView[RunFiguresView])
+@router.get(
+    "/api/metrics/runs", dependencies=[VIEWER], responses=responses() | _CSV, response_model=PageView[RunFiguresView]
+)
 def list_run_figures(
     api: Api,
     state: RunState | None = None,
@@ -136,7 +144,10 @@ def list_run_figures(
 
 
 @router.get(
-    "/api/metrics/workers", dependencies=[VIEWER], responses=_answers(404), response_model=PageView[WorkerShareRowView]
+    "/api/metrics/workers",
+    dependencies=[VIEWER],
+    responses=responses(404) | _CSV,
+    response_model=PageView[WorkerShareRowView],
 )
 def list_worker_figures(
     api: Api,

@@ -15,6 +15,7 @@ from app.api.once import Once, OneRequest
 from app.api.problems import responses
 from app.api.services import Api, Services
 from app.api.views import EventView, FindingView, LocalTime, PageView, RunDetailView, RunView, event_view
+from app.domain.duration import Duration
 from app.domain.identity import MAX_ORDERS
 from app.domain.run import Run, RunState
 from app.runs.control import request_cancel, request_pause, request_resume
@@ -58,6 +59,7 @@ class RunBody(Body):
 
     template: TextOrMapping = Field(description="name or id of a stored template, or a whole template document")
     orders: int | None = Field(default=None, ge=1, le=MAX_ORDERS)
+    duration: Duration | None = Field(default=None, description="of the arrival model: seconds, or text like 10m")
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED, description="decides content; drawn when not given")
     run_key: str | None = Field(default=None, description="decides identity: 8 characters, new for every run")
     base_time: LocalTime | None = None
@@ -72,6 +74,7 @@ class RunBody(Body):
         return RunRequest(
             template=self.template,
             orders=self.orders,
+            duration=self.duration,
             seed=self.seed,
             run_key=self.run_key,
             base_time=self.base_time,

@@ -24,6 +24,10 @@ def run(
         str, typer.Argument(metavar="TEMPLATE", help="Name of a template, or a YAML or JSON file.", show_default=False)
     ],
     orders: Annotated[int | None, typer.Option(min=1, metavar="N", rich_help_panel=_WHAT, help="Orders.")] = None,
+    duration: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", rich_help_panel=_WHAT, help="How long orders are sent, e.g. 90s, 10m, 1h30m."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, metavar="S", rich_help_panel=_WHAT, help="Decides content. Default: random.")
     ] = None,
@@ -103,6 +107,7 @@ def run(
         RunFlags(
             template=template,
             orders=orders,
+            duration=duration,
             seed=seed,
             run_key=run_key,
             base_time=base_time,

@@ -19,7 +19,7 @@ def end_run(work: UnitOfWork, run_id: str, template: Template, folds: Folds, rec
     run = work.runs.get(run_id, lock=True)
     if run.state.is_terminal:
         return run
-    end, reason = _end_state(run, work.orders.counts(run.id))
+    end, reason = _end_state(run, work.orders.counts(run.id), folds.summary.load.is_over)
     return _end(work, run, template.thresholds, folds, reconciliation, end, reason)
 
 
@@ -58,13 +58,13 @@ def _end(
     return work.runs.move(run.id, end, reason)
 
 
-def _end_state(run: Run, counts: dict[OrderState, int]) -> tuple[RunState, str]:
+def _end_state(run: Run, counts: dict[OrderState, int], duration_is_over: bool) -> tuple[RunState, str]:
     if run.state is RunState.CANCELLING:
         # Whoever cancelled it said why, in its row: a producer that took it over knows no more than that.
         by_request = run.reason == CANCELLED_ON_REQUEST
         return (RunState.CANCELLED, "") if by_request else (RunState.FAILED, run.reason)
     not_sent = run.requested - sum(counts.values())
-    if not_sent:  # of a run that had been given up, and was reopened for its dead jobs
+    if not_sent and not duration_is_over:  # of a run that had been given up, and was reopened for its dead jobs
         return RunState.FAILED, f"{not_sent} orders were never sent"
     failed, cancelled = counts[OrderState.FAILED], counts[OrderState.CANCELLED]
     if not failed and not cancelled:

@@ -10,13 +10,11 @@ is paused, is pending again; whether a transmission of it has been begun before 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import chain, islice, takewhile
 
 from app.domain.order import Order
-from app.domain.pacing import Pacing
 from app.domain.run import Run, RunState
 from app.domain.template import Template
 from app.hl7.orm import OrmRenderer
@@ -25,6 +23,7 @@ from app.runs.jobs import JobBuilder
 from app.runs.producing.lease import Lease
 from app.runs.producing.outcomes import TAKEN_OVER, EmissionRecord, Tally, given_up, intent, write_records
 from app.runs.producing.receiver import ReceiverWatch
+from app.runs.producing.timing import Timekeeper
 
 INTENT_GROUP = 100
 OUTCOME_GROUP = 200
@@ -54,6 +53,7 @@ class Emitter:
         sender: OrderSender,
         lease: Lease,
         receiver: ReceiverWatch,
+        times: Timekeeper,
     ) -> None:
         self._run = run
         self._types = [step.type for step in template.steps]
@@ -61,6 +61,8 @@ class Emitter:
         self._sender = sender
         self._lease = lease
         self._receiver = receiver
+        self._times = times
+        self._pacing = times.pacing
         self._renderer = OrmRenderer(template.hl7)
         connections = template.destinations.hl7.connections if template.destinations.hl7 else 1
         self._window = max(INTENT_GROUP, connections * IN_FLIGHT_PER_CONNECTION)
@@ -71,10 +73,11 @@ class Emitter:
         self._outcomes: list[OrderOutcome] = []
         self._oldest_outcome = 0.0
         self._is_held = False
+        self._is_over = False
         self._leave_by: float | None = None
         self.unreachable = ""  # why the receiver was given up, which stops the run
 
-    def emit(self, in_doubt: Sequence[int], numbers: Iterator[int], pacing: Pacing, gate: Callable[[], Gate]) -> None:
+    def emit(self, in_doubt: Sequence[int], numbers: Iterator[int], gate: Callable[[], Gate]) -> None:
         """Emit these orders, each when the pacing has it due; ends when every one sent has its outcome.
 
         ``in_doubt`` were begun by another producer: they are sent first, under the same control ID.
@@ -85,35 +88,47 @@ class Emitter:
         while self._pending or self._in_flight or self._outcomes:
             match gate():
                 case Gate.OPEN:
-                    self._go_on(pacing)
+                    self._go_on()
                 case Gate.HELD:
                     self._hold()
                 case Gate.CLOSED:
                     self._stop()
                 case Gate.LEAVING:
                     self._leave()
-                    if self._leave_by is not None and time.monotonic() >= self._leave_by:
+                    if self._leave_by is not None and self._times.clock() >= self._leave_by:
                         return
-            self._collect(self._patience(pacing))
+            self._collect()
             self._fill()
 
     # --- what is to be sent ---
 
+    @property
+    def _room(self) -> int:
+        """How many orders may be begun now."""
+        return max(min(self._window - len(self._in_flight), INTENT_GROUP), 0)
+
     def _fill(self) -> None:
-        room = min(self._window - len(self._in_flight), INTENT_GROUP) - len(self._pending)
-        self._pending += islice(self._numbers, max(room, 0))
+        """One more order is looked at even where there is no room: whether it is due tells whether that matters."""
+        self._pending += islice(self._numbers, max(max(self._room, 1) - len(self._pending), 0))
 
-    def _patience(self, pacing: Pacing) -> float:
-        if self._is_held or self._receiver.is_away or not self._pending:
+    def _patience(self) -> float:
+        if self._is_held or self._receiver.is_away or not self._pending or not self._room:
             return POLL
-        return min(POLL, max(pacing.due_in(self._pending[0]), 0.0))
+        return min(POLL, max(self._pacing.due_in(self._pending[0]), 0.0))
 
-    def _go_on(self, pacing: Pacing) -> None:
+    @property
+    def _is_blocked(self) -> bool:
+        """Whether an order is due that can't be begun, because earlier ones are not acknowledged."""
+        must_wait = not self._is_held and (self._receiver.is_away or not self._room)
+        return must_wait and bool(self._pending) and self._pacing.due_in(self._pending[0]) <= 0
+
+    def _go_on(self) -> None:
         if self._is_held:
             self._is_held = False
             self._receiver.wait_anew()
-            if self._pending:
-                pacing.go_on(self._pending[0])
+            self._times.go_on()
+        if self._pacing.is_over:
+            self._begin_no_more()
         if self._receiver.is_given_up:
             self.unreachable = self._receiver.reason
             self._stop()
@@ -123,7 +138,7 @@ class Emitter:
                 self._pending.remove(number)
                 self._receiver.asked_with(number)
         else:
-            due = list(takewhile(lambda number: pacing.due_in(number) <= 0, self._pending[:INTENT_GROUP]))
+            due = list(takewhile(lambda number: self._pacing.due_in(number) <= 0, self._pending[: self._room]))
             if due and self._begin(due):
                 del self._pending[: len(due)]
 
@@ -132,6 +147,7 @@ class Emitter:
         orders = [self._builder.order(number) for number in numbers]
         messages = [self._renderer.render(order) for order in orders]
         intents = [intent(order) for order in orders]
+        self._times.begin(numbers)
 
         def write(work: UnitOfWork, state: RunState) -> bool:
             if state is not RunState.RUNNING:
@@ -143,6 +159,7 @@ class Emitter:
             return False
         for order, message in zip(orders, messages, strict=True):
             self._in_flight[order.number] = order
+            self._times.hand_over(order.number)
             self._sender.submit(OutboundOrder(order.number, order.control_id, order.patient.patient_id, message))
         return True
 
@@ -151,23 +168,33 @@ class Emitter:
     def _hold(self) -> None:
         if not self._is_held:
             self._is_held = True
+            self._times.hold()
             self._put_back(self._withdraw())
 
     def _leave(self) -> None:
         if self._leave_by is None:
-            self._leave_by = time.monotonic() + LEAVING_GRACE
+            self._leave_by = self._times.clock() + LEAVING_GRACE
         self._numbers = iter(())
         self._put_back(self._withdraw())
         self._pending.clear()
+
+    def _begin_no_more(self) -> None:
+        """The duration of the run is over: of what has not left, only what its receiver may have is sent still."""
+        withdrawn = [] if self._is_over else self._withdraw()
+        if not self._is_over:
+            self._is_over = True
+            self._numbers = filter(self._tallies.__contains__, self._numbers)
+        self._put_back(withdrawn)
+        self._pending = [number for number in self._pending if number in self._tallies]
 
     def _stop(self) -> None:
         """Nothing more is sent: what may have left ends here, and the rest was never emitted."""
         self._numbers = iter(())
         self._put_back(self._withdraw())
-        given_up_ = [given_up(number, self._tallies[number]) for number in self._pending if number in self._tallies]
+        unsent = {number: tally for number, tally in self._tallies.items() if number not in self._in_flight}
         self._pending.clear()
-        if given_up_:
-            self._write_outcomes(given_up_)
+        if unsent:
+            self._write_outcomes([given_up(number, tally) for number, tally in unsent.items()])
 
     def _withdraw(self) -> list[int]:
         """What the sender has not begun to transmit."""
@@ -181,16 +208,20 @@ class Emitter:
         never_left = [number for number in self._pending if number not in self._tallies]
         if never_left:
             self._lease.write(lambda work: work.orders.forget(self._run.id, never_left))
+            self._times.forget(never_left)
 
     # --- what became of it ---
 
-    def _collect(self, patience: float) -> None:
-        fresh = self._sender.completed(patience)
+    def _collect(self) -> None:
+        is_blocked, since = self._is_blocked, self._times.clock()
+        fresh = self._sender.completed(self._patience())
+        if is_blocked:
+            self._times.blocked(since)
         if fresh and not self._outcomes:
-            self._oldest_outcome = time.monotonic()
+            self._oldest_outcome = self._times.clock()
         self._outcomes += fresh
         full = len(self._outcomes) >= OUTCOME_GROUP
-        waited = self._outcomes and time.monotonic() - self._oldest_outcome >= OUTCOME_DELAY
+        waited = self._outcomes and self._times.clock() - self._oldest_outcome >= OUTCOME_DELAY
         last = self._outcomes and len(self._outcomes) >= len(self._in_flight)
         if full or waited or last:
             outcomes, self._outcomes = self._outcomes, []
@@ -228,4 +259,4 @@ class Emitter:
         job = None
         if outcome.verdict == "accepted" and self._builder.has_jobs:
             job = self._builder.job(self._in_flight[outcome.number], 1, self._run.epoch)
-        return EmissionRecord(self._run, self._types, outcome, job)
+        return EmissionRecord(self._run, self._types, outcome, job, self._times.take(outcome.number))

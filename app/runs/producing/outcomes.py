@@ -13,6 +13,7 @@ from app.domain.order import Order
 from app.domain.run import OrderState, Run, StepState
 from app.domain.work import NewStep, OrderAcknowledged, OrderIntent, OutboxEntry
 from app.ports import OrderOutcome, UnitOfWork
+from app.runs.producing.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +66,15 @@ def given_up(number: int, tally: Tally) -> OrderOutcome:
         errors=tally.errors,
         possibly_duplicated=False,
         ack_seconds=0.0,
+        wait_seconds=0.0,
+        total_seconds=0.0,
     )
 
 
 class EmissionRecord:
     """The rows that one outcome leads to; ``job`` is what follows if it was accepted (None: nothing does)."""
 
-    def __init__(self, run: Run, types: Sequence[str], outcome: OrderOutcome, job: Job | None) -> None:
+    def __init__(self, run: Run, types: Sequence[str], outcome: OrderOutcome, job: Job | None, timing: Timing) -> None:
         self._run = run
         self._types = types
         self._number = outcome.number
@@ -88,7 +91,7 @@ class EmissionRecord:
         )
         self.entry = OutboxEntry(job) if accepted and job else None
         self.steps = self._steps(accepted, reason)
-        self.events = self._events(outcome, state, reason)
+        self.events = self._events(outcome, state, reason, timing)
 
     def _steps(self, accepted: bool, reason: str) -> list[NewStep]:
         sent = StepState.SUCCEEDED if accepted else StepState.FAILED
@@ -98,11 +101,11 @@ class EmissionRecord:
             steps.append(NewStep(self._number, index, type_, waiting if accepted else StepState.CANCELLED))
         return steps
 
-    def _events(self, outcome: OrderOutcome, state: OrderState, reason: str) -> list[Event]:
+    def _events(self, outcome: OrderOutcome, state: OrderState, reason: str, timing: Timing) -> list[Event]:
         types = self._types
         data: dict[str, Any] = {
             "type": types[0],
-            "seconds": round(outcome.ack_seconds, 6),
+            "seconds": round(outcome.total_seconds, 6),
             "verdict": outcome.verdict,
             "code": outcome.code,
             "attempts": outcome.attempts,
@@ -110,15 +113,21 @@ class EmissionRecord:
             "errors": outcome.errors,
             "possibly_duplicated": outcome.possibly_duplicated,
             "ack_seconds": round(outcome.ack_seconds, 6),
+            "begin_seconds": round(timing.begin_seconds, 6),
+            "wait_seconds": round(outcome.wait_seconds, 6),
         }
+        if timing.slip_seconds is not None:
+            data["slip_seconds"] = round(timing.slip_seconds, 6)
+            data["blocked_seconds"] = round(timing.blocked_seconds, 6)
+        age = round(timing.begin_seconds + outcome.wait_seconds + outcome.total_seconds, 6)
         if state is OrderState.FAILED:
             failed = self._event(STEP_FAILED, 0, data | {"reason": reason})
             cancelled = [self._event(STEP_CANCELLED, i, {"type": types[i]}) for i in range(1, len(types))]
-            order = self._event(ORDER_FAILED, None, {"seconds": data["seconds"], "reason": reason})
+            order = self._event(ORDER_FAILED, None, {"seconds": age, "reason": reason})
             return [failed, *cancelled, order]
         events = [self._event(STEP_SUCCEEDED, 0, data)]
         if state is OrderState.COMPLETED:
-            events.append(self._event(ORDER_COMPLETED, None, {"seconds": data["seconds"]}))
+            events.append(self._event(ORDER_COMPLETED, None, {"seconds": age}))
         return events
 
     def _event(self, kind: str, step_index: int | None, data: dict[str, Any]) -> Event:
@@ -155,5 +164,7 @@ def write_records(work: UnitOfWork, run_id: str, records: Sequence[EmissionRecor
 def end_in_doubt(work: UnitOfWork, run: Run, types: Sequence[str]) -> int:
     """End the orders whose outcome nobody will learn any more, as FAILED; how many there were."""
     numbers = [number for number, is_sending in work.orders.begun(run.id).items() if is_sending]
-    write_records(work, run.id, [EmissionRecord(run, types, given_up(number, TAKEN_OVER), None) for number in numbers])
+    write_records(
+        work, run.id, [EmissionRecord(run, types, given_up(number, TAKEN_OVER), None, Timing()) for number in numbers]
+    )
     return len(numbers)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from app.domain.event import RUN_NOTE, Event
+from app.domain.event import RUN_LOAD, RUN_NOTE, Event
 from app.domain.pacing import Pacing
 from app.domain.run import Run, RunState
+from app.domain.schedule import schedule_of
 from app.domain.template import Template, step_queue
 from app.hl7.acknowledgement import parse_ack
 from app.hl7.ledger_query import RECEIVER
@@ -32,6 +33,7 @@ from app.runs.producing.stall import Stall
 from app.runs.producing.sweep import Sweeper
 from app.runs.producing.takeover import take_over
 from app.runs.producing.time_limit import TimeLimit
+from app.runs.producing.timing import Timekeeper
 from app.runs.reading.folds import Folds
 from app.runs.reading.follow import FeedFollower
 
@@ -79,7 +81,7 @@ class Phases:
         self._start_limit(is_new)
         with self._helpers(is_new):
             if self._run.state in (RunState.RUNNING, RunState.PAUSED) and not has_emitted(self._run):
-                self._emit()
+                self._emit(is_new)
                 self._move_on(RunState.WAITING_ON_WORKERS)
             self._wait_for_orders()
         return self._finish()
@@ -130,23 +132,38 @@ class Phases:
 
     # --- emission ---
 
-    def _emit(self) -> None:
+    def _emit(self, is_new: bool) -> None:
         hl7 = self._template.destinations.hl7
         assert hl7 is not None  # filled in, or the run would not have begun
         begun = self._lease.write(lambda work: work.orders.begun(self._run.id))
         in_doubt = sorted(number for number, is_sending in begun.items() if is_sending)
         others = [number for number in range(self._run.requested) if number not in begun]
-        pacing = Pacing(self._template.arrival, time.monotonic, others[0] if others else 0)
+        times = Timekeeper(self._pacing(others, is_new), self._template.arrival.is_open)
         receiver = ReceiverWatch(hl7, self._lease, self._notes, self._parts.rhythm.probe, time.monotonic)
         sender = self._parts.open_sender(hl7)
         try:
-            emitter = Emitter(self._run, self._template, self._builder, sender, self._lease, receiver)
-            emitter.emit(in_doubt, iter(others), pacing, self._gate)
+            emitter = Emitter(self._run, self._template, self._builder, sender, self._lease, receiver, times)
+            emitter.emit(in_doubt, iter(others), self._gate)
         finally:
             sender.close()
+        load = Event(self._run.id, RUN_LOAD, data=times.load(self._run.requested))
+        self._lease.write(lambda work: work.journal.append([load]))
         self._lease.check_whether_to_stay()
         if emitter.unreachable:
             self._cancel(f"the orders' destination became unreachable: {emitter.unreachable}")
+
+    def _pacing(self, numbers: Sequence[int], is_new: bool) -> Pacing:
+        """On from where another producer left it: the first of these orders is due now."""
+        arrival = self._template.arrival
+        schedule = schedule_of(arrival, self._run.seed, self._run.base_time)
+        if arrival.is_open:
+            following = numbers[0] if numbers else self._run.requested
+            return Pacing(schedule, time.monotonic, 0.0 if is_new else schedule.due(following))
+        used = 0.0
+        if not is_new and arrival.duration is not None:
+            self._follower.catch_up()
+            used = self._folds.summary.load.seconds
+        return Pacing(schedule, time.monotonic, used, ends_after=arrival.duration)
 
     def _gate(self) -> Gate:
         for check in self._checks:

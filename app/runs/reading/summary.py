@@ -13,6 +13,7 @@ from app.domain.event import Event, RecordedEvent
 from app.domain.run import Run, RunState, Verdict
 from app.domain.threshold import STAGES, STANDING_THRESHOLDS, ThresholdResult, evaluate, parse_threshold
 from app.runs.reading.course import CourseFold
+from app.runs.reading.load import LoadFold
 from app.util.latency import Latency
 
 
@@ -69,13 +70,16 @@ class SummaryFold:
     steps: dict[str, Latency] = field(default_factory=dict)  # by type, but for those that are stages of their own
     workers: dict[str, WorkerFigures] = field(default_factory=dict)
     clock: RunClock = field(default_factory=RunClock)
+    load: LoadFold = field(default_factory=LoadFold)
     course: CourseFold = field(default_factory=CourseFold)
     _now: float = 0.0  # of the run's clock, at the event that is being applied
+    _begun_late: dict[int | None, float] = field(default_factory=dict)  # seconds, of orders that may still complete
 
     def apply(self, recorded: RecordedEvent) -> None:
         event = recorded.event
         self.clock.apply(recorded)
         self._now = self.clock.since_begin(recorded.at)
+        self.load.apply(recorded)
         match event.kind:
             case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
                 self._step(event)
@@ -110,11 +114,13 @@ class SummaryFold:
                 self.orders["failed"] -= 1
             case kinds.ORDER_COMPLETED:
                 self.orders["completed"] += 1
-                self._observe("order_to_stored", event.data["seconds"])
+                late = self._begun_late.pop(event.order_number, 0.0)
+                self._observe("order_to_stored", late + event.data["seconds"])
             case kinds.ORDER_FAILED:
                 self.orders["failed"] += 1
             case kinds.ORDER_CANCELLED:
                 self.orders["cancelled"] += 1
+                self._begun_late.pop(event.order_number, None)
 
     def _step(self, event: Event) -> None:
         data = event.data
@@ -124,6 +130,7 @@ class SummaryFold:
         match data["type"]:
             case "GENERATE_HL7":
                 self._order_sent(data)
+                self._sent_in_time(event.order_number, data)
             case "GENERATE_DICOM" if succeeded:
                 self.dicom["studies_generated"] += 1
                 self.dicom["instances_generated"] += data["instances"]
@@ -144,8 +151,21 @@ class SummaryFold:
         self.hl7["errors"] += data["errors"]
         self.hl7["timeouts"] += data["timeouts"]
         self.hl7["possibly_duplicated"] += data["possibly_duplicated"]
+
+    def _sent_in_time(self, number: int | None, data: Mapping[str, Any]) -> None:
+        """Latency from when the order was due; where it had no due time, of its last transmission alone."""
+        if "slip_seconds" not in data:
+            if data["code"]:
+                self._observe("hl7_ack", data["ack_seconds"])
+            return
+        slip, wait = data["slip_seconds"], data["wait_seconds"]
+        if data["attempts"]:
+            self._observe("schedule_slip", slip + wait)
+            self.load.sent(slip, wait, data["blocked_seconds"])
         if data["code"]:
-            self._observe("hl7_ack", data["ack_seconds"])
+            self._observe("hl7_ack", slip + wait + data["seconds"])
+        if data["verdict"] == "accepted":
+            self._begun_late[number] = slip - data["begin_seconds"]
 
     def _job_finished(self, event: Event, at: datetime) -> None:
         self.jobs["finished"] += 1
@@ -187,6 +207,7 @@ class SummaryFold:
             "dicom": {name: self.dicom[name] for name in _DICOM},
             "jobs": {name: self.jobs[name] for name in _JOBS},
             "rates": self._rates(wall_seconds),
+            "load": self.load.summary(run, self.latency["schedule_slip"]),
             "latency_seconds": {stage: latency.summary() for stage, latency in self.latency.items()},
             "workers": [_worker(name, figures) for name, figures in sorted(self.workers.items())],
         }

@@ -46,6 +46,7 @@ class MllpClient(Generic[Detail]):
 
     def submit(self, exchange: Exchange[Detail]) -> None:
         """Queue a message; returns at once."""
+        exchange.submitted = time.monotonic()
         self._submitted.append(exchange)
         self._wake()
 

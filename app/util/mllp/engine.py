@@ -173,6 +173,8 @@ class Engine(Generic[Detail]):
         exchange.possibly_duplicated = exchange.in_doubt
         exchange.answer, exchange.answer_message = None, b""
         exchange.started = self._clock()
+        if exchange.attempts == 1:
+            exchange.begun = exchange.started
         channel.in_flight = exchange
         channel.ignored = 0
         channel.deadline = exchange.started + self._policy.answer_timeout
@@ -202,7 +204,7 @@ class Engine(Generic[Detail]):
             return
         channel.in_flight = None
         exchange.answer, exchange.answer_message = answer, message
-        exchange.seconds = self._clock() - exchange.started
+        exchange.ended = self._clock()
         exchange.errors += answer.verdict == "error"
         if answer.verdict == "error" and exchange.attempts < self._policy.attempts:
             self._hold(channel, exchange)
@@ -227,7 +229,7 @@ class Engine(Generic[Detail]):
         if exchange is None:
             return
         exchange.in_doubt = True
-        exchange.seconds = self._clock() - exchange.started
+        exchange.ended = self._clock()
         if self._policy.resend_unknown and exchange.attempts < self._policy.attempts:
             self._hold(channel, exchange)
         else:

@@ -67,5 +67,22 @@ class Exchange(Generic[Detail]):
     errors: int = 0  # and how many were answered with an error
     in_doubt: bool = False  # the outcome of a transmission is unknown
     possibly_duplicated: bool = False
+    submitted: float = 0.0  # time.monotonic()
+    begun: float = 0.0  # of the first transmission, time.monotonic()
     started: float = 0.0  # of the last transmission, time.monotonic()
-    seconds: float = 0.0  # from there to its answer, or to the end of waiting
+    ended: float = 0.0  # when the last one was answered, or the wait for an answer ended, time.monotonic()
+
+    @property
+    def wait_seconds(self) -> float:
+        """From its submission to its first transmission: until its connection was there and free."""
+        return self.begun - self.submitted if self.attempts else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """From the last transmission to its answer, or to the end of waiting."""
+        return self.ended - self.started
+
+    @property
+    def total_seconds(self) -> float:
+        """From the first transmission to the last answer, or to the end of waiting."""
+        return self.ended - self.begun
