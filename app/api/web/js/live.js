@@ -19,7 +19,7 @@ const others = { workers: new Set(), connection: new Set() }
 export function connect() {
   disconnect()
   socket = io(`${location.origin}/simulator`, {
-    path: `${location.pathname.replace(/\/[^/]*$/, '')}/socket.io`, auth: { token: session.token }, transports: ['websocket'],
+    path: `${location.pathname.replace(/\/[^/]*$/, '')}/socket.io`, auth: { token: session.token }, transports: ['websocket'], forceNew: true,
     reconnectionDelay: 500, reconnectionDelayMax: 4000,
   })
   socket.on('connect', () => {
@@ -51,8 +51,12 @@ function listen(what, listener) {
 
 // 'live', or 'polling' while there is no socket.
 export function useConnection() {
-  const [state, setState] = useState(isLive() ? 'live' : 'polling')
-  useEffect(() => listen('connection', setState), [])
+  const now = () => (isLive() ? 'live' : 'polling')
+  const [state, setState] = useState(now())
+  useEffect(() => {
+    setState(now()) // it may have changed since the view was drawn
+    return listen('connection', setState)
+  }, [])
   return state
 }
 

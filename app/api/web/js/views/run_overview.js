@@ -82,7 +82,7 @@ function Thresholds({ thresholds }) {
   return html`<div class="card"><h2>Thresholds</h2><${Table} label="Thresholds" rows=${[...thresholds].sort((a, b) => a.met - b.met)} columns=${[
     ['Threshold', (row) => html`<code>${row.expression}</code>`],
     ['Value', (row) => (row.value === null ? 'no value' : String(row.value)), true],
-    ['', (row) => html`<b class=${row.met ? 'good' : 'bad'}>${row.met ? 'met' : 'not met'}</b>`],
+    ['Met', (row) => html`<b class=${row.met ? 'good' : 'bad'}>${row.met ? 'met' : 'not met'}</b>`],
   ]} /></div>`
 }
 

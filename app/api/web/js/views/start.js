@@ -81,7 +81,7 @@ function Form({ templates, like }) {
       <${Input} label="Order receiver (MLLP)" value=${values.hl7} onInput=${set('hl7')} placeholder="HOST:PORT; empty: a built-in one" wrong=${wrong('destinations.hl7')} />
       <${Input} label="Archive (DICOM)" value=${values.dicom} onInput=${set('dicom')} placeholder="AET@HOST:PORT; empty: a built-in one" wrong=${wrong('destinations.dicom')} />
       <div class="field"><span class="hint">MLLP connection and C-ECHO</span><button type="button" disabled=${checks === 'busy' || !(values.hl7 || values.dicom)} onClick=${check}>${checks === 'busy' ? 'Checking …' : 'Check the connections'}</button></div></div>
-      ${Array.isArray(checks) && html`<${Table} label="Connections" rows=${checks} columns=${[['Destination', (row) => row.address], ['', (row) => html`<b class=${row.ready ? 'good' : 'bad'}>${row.ready ? 'answers' : 'does not answer'}</b>`], ['Detail', (row) => row.detail]]} />`}</fieldset>
+      ${Array.isArray(checks) && html`<${Table} label="Connections" rows=${checks} columns=${[['Destination', (row) => row.address], ['Answers', (row) => html`<b class=${row.ready ? 'good' : 'bad'}>${row.ready ? 'yes' : 'no'}</b>`], ['Detail', (row) => row.detail]]} />`}</fieldset>
     <fieldset><legend>What it must keep to</legend>
       <div class="field"><label for="thresholds">Thresholds, one a line</label><textarea id="thresholds" style="min-height: 76px" value=${values.thresholds} onInput=${(event) => set('thresholds')(event.target.value)} placeholder="hl7_ack.p95 < 200ms" aria-invalid=${wrong('thresholds') ? 'true' : undefined} aria-describedby="thresholds-wrong"></textarea>
       <span class="wrong" id="thresholds-wrong">${wrong('thresholds')}</span></div></fieldset>
