@@ -19,7 +19,19 @@ from app.api.metrics import ApiMetrics
 from app.api.once import answer_replays
 from app.api.problems import MEDIA_TYPE, handle_errors
 from app.api.producers import Producers
-from app.api.routes import admin, dead_letters, metrics, monitoring, orders, runs, templates, workers
+from app.api.routes import (
+    access,
+    admin,
+    dead_letters,
+    destinations,
+    metrics,
+    monitoring,
+    orders,
+    runs,
+    templates,
+    web,
+    workers,
+)
 from app.api.services import Services
 from app.api.tokens import Tokens
 from app.api.upkeep import Upkeep, duties_of
@@ -46,6 +58,9 @@ ROUTERS = (
     admin.router,
     workers.router,
     monitoring.router,
+    destinations.router,
+    access.router,
+    web.router,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from app.domain.destination import DicomDestination, Hl7Destination, parse_address
 from app.domain.errors import InvalidInput, Problem
@@ -35,14 +35,20 @@ class Allowlist:
         Raises:
             InvalidInput: names every destination that may not be sent to.
         """
-        destinations = (
-            ("destinations.hl7", template.destinations.hl7),
-            ("destinations.dicom", template.destinations.dicom),
-            ("webhook.url", template.webhook),
-        )
+        named = {
+            "destinations.hl7": template.destinations.hl7,
+            "destinations.dicom": template.destinations.dicom,
+            "webhook.url": template.webhook,
+        }
+        self.check_destinations(named, resolve)
+
+    def check_destinations(
+        self, named: Mapping[str, Destination | None], resolve: Callable[[str, int], Sequence[str]]
+    ) -> None:
+        """As above, for destinations by the names of their fields."""
         problems = [
             Problem(name, problem, f"add it to {_SETTING} of the server, or choose another")
-            for name, destination in destinations
+            for name, destination in named.items()
             if destination is not None and (problem := self._problem(destination, resolve))
         ]
         if problems:

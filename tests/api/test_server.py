@@ -87,7 +87,7 @@ def test_it_says_how_it_is(server: Server) -> None:
     assert status["broker"]["detail"].startswith("in-process")
     home = server.http.get("/")
     assert home.headers["content-type"].startswith("text/html")
-    assert 'href="docs"' in home.text
+    assert 'src="web/js/main.js"' in home.text
     assert server.http.get("/docs").status_code == 200
 
 

@@ -1,11 +1,11 @@
-"""What this server says of itself: liveness, readiness, status, and a page to begin with."""
+"""What this server says of itself: liveness, readiness, status."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from app.api.access import OPEN, VIEWER
@@ -27,23 +27,6 @@ router = APIRouter(tags=["monitoring"])
 
 VERSION = version("hl7-yeeter")
 METRICS = "/metrics"
-_HOME = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>HL7 Yeeter</title>
-<h1>HL7 Yeeter</h1>
-<ul>
-<li><a href="docs">REST API</a> (<a href="openapi.json">OpenAPI</a>)
-<li><a href="api/simulator/templates">Templates</a>
-<li><a href="api/simulator/runs">Runs</a>
-<li><a href="api/monitoring/status">Status</a>, <a href="metrics">metrics</a>
-</ul>
-"""
-
-
-@router.get("/", dependencies=[VIEWER], response_class=HTMLResponse, include_in_schema=False)
-async def home() -> str:
-    return _HOME
 
 
 @router.get("/healthz", dependencies=[OPEN])
