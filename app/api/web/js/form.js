@@ -128,11 +128,13 @@ export function CheckField({ path, label }) {
   return html`<${Check} label=${label} checked=${value === true} change=${set} />`
 }
 
-// A mapping as JSON. What is no JSON goes to the server as it is, which refuses it.
-export function JsonField(props) {
+// A mapping as JSON. What is no JSON is kept as the text it is, which the server refuses.
+export function JsonField({ path, ...rest }) {
+  const { value, set, wrong } = useField(path)
   const read = (typed) => { try { return typed.trim() ? JSON.parse(typed) : undefined } catch { return typed } }
-  const show = (value) => (value === undefined || same(value, {}) ? '' : typeof value === 'string' ? value : JSON.stringify(value, null, 2))
-  return html`<${TextField} ...${props} area read=${read} show=${show} />`
+  const show = (found) => (found === undefined || same(found, {}) ? '' : typeof found === 'string' ? found : JSON.stringify(found, null, 2))
+  const trouble = typeof value === 'string' ? 'this is no JSON; write for example {"seconds": 30}' : wrong
+  return html`<${Typed} ...${rest} area read=${read} show=${show} value=${value} change=${set} wrong=${trouble} />`
 }
 
 const mappingOf = (rows) => Object.fromEntries(rows.filter(([key]) => key))

@@ -72,15 +72,15 @@ function Form({ templates, like, template: asked }) {
       <${Input} label="Seed" inputmode="numeric" value=${values.seed} onInput=${set('seed')} placeholder="drawn" hint="decides patients, studies and pixels" wrong=${wrong('seed')} />
       <${Select} label="Pixels" value=${values.pixels} onInput=${set('pixels')} options=${[['', keep], 'full', 'tiny']} wrong=${wrong('study.pixels')} /></div></fieldset>
     <fieldset><legend>How fast</legend><${ArrivalFields} arrival=${values.arrival} change=${set('arrival')} wrong=${wrong} keep=${keep} />
-      ${!values.arrival && html`<p class="soft" style="margin-top: 8px">${sentenceOf(document?.arrival)}.</p>${document?.arrival?.hourly && html`<${Day} hourly=${document.arrival.hourly} />`}`}</fieldset>
+      ${!values.arrival && html`<p class="soft below">${sentenceOf(document?.arrival)}.</p>${document?.arrival?.hourly && html`<${Day} hourly=${document.arrival.hourly} />`}`}</fieldset>
     <fieldset><legend>Whereto</legend><div class="form">
       <${Input} label="Order receiver (MLLP)" value=${values.hl7} onInput=${set('hl7')} placeholder="HOST:PORT; empty: a built-in one" wrong=${wrong('destinations.hl7')} />
       <${Input} label="Archive (DICOM)" value=${values.dicom} onInput=${set('dicom')} placeholder="AET@HOST:PORT; empty: a built-in one" wrong=${wrong('destinations.dicom')} />
       <div class="field"><span class="hint">MLLP connection and C-ECHO</span><button type="button" disabled=${checks === 'busy' || !(values.hl7 || values.dicom)} onClick=${check}>${checks === 'busy' ? 'Checking …' : 'Check the connections'}</button></div></div>
       ${Array.isArray(checks) && html`<${Table} label="Connections" rows=${checks} columns=${[['Destination', (row) => row.address], ['', (row) => html`<b class=${row.ready ? 'good' : 'bad'}>${row.ready ? 'answers' : 'does not answer'}</b>`], ['Detail', (row) => row.detail]]} />`}</fieldset>
     <fieldset><legend>What it must keep to</legend>
-      ${own.length > 0 && html`<p class="soft">The template's own:</p><ul class="plain-list" aria-label="The template's own thresholds">${own.map((each) => html`<li><code>${each}</code></li>`)}</ul><p></p>`}
-      <div class="field"><label for="thresholds">${own.length ? 'And this run\'s, one a line' : 'Thresholds, one a line'}</label><textarea id="thresholds" style="min-height: 76px" value=${values.thresholds} onInput=${(event) => set('thresholds')(event.target.value)} placeholder="hl7_ack.p95 < 200ms" aria-invalid=${wrong('thresholds') ? 'true' : undefined} aria-describedby="thresholds-wrong"></textarea>
+      ${own.length > 0 && html`<p class="soft">The template's own:</p><ul class="plain-list" aria-label="The template's own thresholds">${own.map((each) => html`<li><code>${each}</code></li>`)}</ul>`}
+      <div class="field ${own.length ? 'below' : ''}"><label for="thresholds">${own.length ? 'And this run\'s, one a line' : 'Thresholds, one a line'}</label><textarea id="thresholds" style="min-height: 76px" value=${values.thresholds} onInput=${(event) => set('thresholds')(event.target.value)} placeholder="hl7_ack.p95 < 200ms" aria-invalid=${wrong('thresholds') ? 'true' : undefined} aria-describedby="thresholds-wrong"></textarea>
       <span class="wrong" id="thresholds-wrong">${wrong('thresholds')}</span></div></fieldset>
     <button class="primary" disabled=${busy}>Start</button></form>`
 }

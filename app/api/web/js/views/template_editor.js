@@ -119,7 +119,8 @@ function Standing({ checked, changed, show }) {
   const problems = checked.error?.problems?.length ?? 0
   const state = problems ? `${problems} ${problems === 1 ? 'problem' : 'problems'}` : checked.error ? 'Not checked' : checked.valid ? 'Valid' : ''
   return html`<div class="standing" role="status"><b class=${checked.error ? 'bad' : 'good'}>${state}</b>
-    <span class="soft">${changed ? 'Not saved yet' : 'Nothing is changed'}${checked.queues?.length ? html`; comes to ${checked.queues.map((queue) => html`<code>${queue}</code> `)}` : ''}</span>
+    <span class="soft">${changed ? 'not saved yet' : 'nothing is changed'}</span>
+    ${checked.queues?.length > 0 && html`<span class="soft queues">queues: <code>${checked.queues.join(', ')}</code></span>`}
     ${problems > 0 && html`<button type="button" class="plain" onClick=${show}>Show the first</button>`}</div>`
 }
 

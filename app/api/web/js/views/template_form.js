@@ -14,7 +14,7 @@ export function TemplateForm({ types, delays }) {
       <${TextField} path="name" label="Name" hint="small letters, digits, . _ -" autocomplete="off" spellcheck="false" />
       <${NumberField} path="orders" label="Orders" placeholder="1000" hint="unless the run says otherwise" />
       <${NumberField} path="time_limit" label="Time limit" placeholder="none" hint="seconds until the run is cancelled and FAILED" /></div>
-      <p></p><${TextField} path="description" label="Description" area rows="3" /></${Part}>
+      <div class="below"><${TextField} path="description" label="Description" area class="prose" rows="3" /></div></${Part}>
     <${Modalities} />
     <${Part} title="Studies"><div class="form">
       <${ChoiceField} path="study.pixels" label="Pixels" options=${[['', 'full (the default)'], 'full', 'tiny']} />
@@ -46,7 +46,7 @@ function Destination({ path, own, initial, children }) {
   if (value) last.current = value
   return html`<${Check} label=${own} checked=${Boolean(value)} change=${(on) => set(on ? last.current : undefined)} />
     ${wrong && html`<p class="field"><span class="wrong" role="alert">${wrong}</span></p>`}
-    ${value ? html`<div class="form">${children}</div>` : html`<p class="soft">The run says where to; without that, it is the built-in one.</p>`}`
+    ${value ? html`<div class="form below">${children}</div>` : html`<p class="soft">The run says where to; without that, it is the built-in one.</p>`}`
 }
 
 const Receiver = () => html`<${Address} path="destinations.hl7" />

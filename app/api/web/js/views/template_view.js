@@ -28,7 +28,7 @@ export function ShowTemplate({ template: { id, version, document } }) {
 const ordersOf = ({ orders, arrival, time_limit: limit, webhook }) => [
   ['How many', count(orders)],
   ['Arrival', sentenceOf(arrival)],
-  ['Time limit', limit ? seconds(limit) : 'none'],
+  ['Time limit', limit ? span(limit) : 'none'],
   ['At the end', webhook ? html`<code>${webhook.url}</code> is told` : 'nobody is told'],
 ]
 
@@ -61,7 +61,7 @@ const patientsOf = (population) => [
 
 const destinationsOf = ({ destinations: { hl7, dicom } }) => [
   ['Order receiver', hl7 ? html`<code>${hl7.host}:${hl7.port}</code>${hl7.tls ? ', TLS' : ''}` : 'as the run says, or built in'],
-  ...(hl7 ? [['Connections', count(hl7.connections)], ['Waits', `${seconds(hl7.connect_timeout)} to connect, ${seconds(hl7.ack_timeout)} for an acknowledgement, ${seconds(hl7.patience)} for a receiver that is away`], ['Attempts', `${hl7.attempts}; unknown outcome: ${hl7.on_unknown}`]] : []),
+  ...(hl7 ? [['Connections', count(hl7.connections)], ['Waits', `${span(hl7.connect_timeout)} to connect, ${span(hl7.ack_timeout)} for an acknowledgement, ${span(hl7.patience)} for a receiver that is away`], ['Attempts', `${hl7.attempts}; unknown outcome: ${hl7.on_unknown}`]] : []),
   ['Archive', dicom ? html`<code>${dicom.aet}@${dicom.host}:${dicom.port}</code>${dicom.tls ? ', TLS' : ''}` : 'as the run says, or built in'],
   ...(dicom ? [['As', html`<code>${dicom.calling_aet}</code>`], ['Associations', `${dicom.associations} a worker, ${dicom.association === 'reused' ? 'used again' : 'one for every study'}${dicom.rate ? `; at most ${dicom.rate} studies a second` : ''}`]] : []),
 ]
@@ -73,17 +73,22 @@ const messagesOf = (hl7) => [
   ['Text', hl7.message ? html`<details><summary>a text of its own</summary><pre>${hl7.message.replaceAll('\r', '\n')}</pre></details>` : 'built in'],
 ]
 
+// Columns that no step has anything for are left out.
 const Steps = ({ items }) => html`<${Table} label="Steps" rows=${items} columns=${[
-  ['Step', (step) => html`${step.position + 1} <code>${step.type}</code>${step.name && html`<br />${step.name}`}`],
+  ['Step', (step) => html`<span class="line">${step.position + 1} <code>${step.type}</code></span>${step.name && html`<br />${step.name}`}`],
   ['Runs on', (step) => (step.runs_on === 'producer' || step.runs_on === 'inline' ? 'the producer' : html`<code>${step.runs_on}</code>`)],
   ['Mode', (step) => step.mode ?? (step.runs_on === 'producer' || step.runs_on === 'inline' ? 'inline' : 'queued')],
-  ['Queue metadata', (step) => mapping(step.queue_metadata)],
-  ['Job type', (step) => step.job_type ?? ''],
-  ['Parameters', (step) => mapping(step.parameters)],
-  ['Retry', (step) => retried(step.retry)],
-  ['Timeout', (step) => seconds(step.timeout), true],
+  ...given(items, 'queue_metadata', 'Queue metadata'),
+  ...(items.some((step) => step.job_type) ? [['Job type', (step) => step.job_type ?? '']] : []),
+  ...given(items, 'parameters', 'Parameters'),
+  ['Retry', (step) => html`<div class="sentence">${retried(step.retry)}</div>`],
+  ['Timeout', (step) => span(step.timeout), true],
 ]} />`
+
+const given = (items, part, title) => (items.some((step) => Object.keys(step[part]).length) ? [[title, (step) => mapping(step[part])]] : [])
 
 const mapping = (pairs) => Object.entries(pairs).map(([name, value]) => html`<div><code>${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}</code></div>`)
 
-const retried = ({ max_attempts: attempts, first_delay: first, factor, cap, patience }) => `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}; ${seconds(first)}, then ${factor} times as long, at most ${seconds(cap)}; waits ${seconds(patience)} for a destination that is away`
+const retried = ({ max_attempts: attempts, first_delay: first, factor, cap, patience }) => `${attempts === 1 ? 'one attempt' : `${attempts} attempts, after ${span(first)}, then × ${factor}, at most ${span(cap)}`}; waits ${span(patience)} for a destination`
+
+const span = (value) => (value < 1 ? seconds(value) : seconds(value).replace(/\.0+ /, ' ').replace('60 min', '1 h'))
