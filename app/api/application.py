@@ -28,6 +28,7 @@ from app.api.routes import (
     monitoring,
     orders,
     runs,
+    step_types,
     templates,
     web,
     workers,
@@ -51,6 +52,7 @@ an `Idempotency-Key`: sent again within 24 hours, it gets the first answer, and 
 
 ROUTERS = (
     templates.router,
+    step_types.router,
     runs.router,
     orders.router,
     metrics.router,

@@ -48,6 +48,7 @@ ROUTES: dict[tuple[str, str], Role | None] = {
     ("GET", f"{TEMPLATES}/{{id}}/steps/{{position}}"): Role.VIEWER,
     ("PUT", f"{TEMPLATES}/{{id}}/steps/{{position}}"): Role.OPERATOR,
     ("DELETE", f"{TEMPLATES}/{{id}}/steps/{{position}}"): Role.OPERATOR,
+    ("GET", "/api/simulator/step-types"): Role.VIEWER,
     ("GET", RUNS): Role.VIEWER,
     ("POST", RUNS): Role.OPERATOR,
     ("GET", f"{RUNS}/{{id}}"): Role.VIEWER,

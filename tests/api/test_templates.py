@@ -145,3 +145,9 @@ def test_a_step_that_is_not_there_is_not_found(http: httpx.Client, template: dic
     assert http.put(f"{steps}/2", json={"type": "WAIT"}).status_code == 404
     assert http.delete(f"{steps}/2").status_code == 404
     assert http.get(f"{TEMPLATES}/no-such/steps").status_code == 404
+
+
+def test_step_types_are_listed_by_name(http: httpx.Client) -> None:
+    items = http.get("/api/simulator/step-types").json()["items"]
+    assert [item["name"] for item in items] == ["GENERATE_DICOM", "GENERATE_HL7", "SEND_DICOM", "VERIFY", "WAIT"]
+    assert [item["name"] for item in items if item["uses_archive"]] == ["SEND_DICOM", "VERIFY"]

@@ -61,6 +61,9 @@ def test_what_was_shown_can_be_edited_and_put_back(api: InProcess) -> None:
     shown = api.ask("GET", f"{TEMPLATES}/told").json()["document"]
     assert api.ask("PUT", f"{TEMPLATES}/told", json=shown | {"orders": 7}).status_code == 200
     assert stored_headers(api) == {"Authorization": SECRET}
+    assert api.ask("POST", f"{TEMPLATES}/validate?replaces=told", json=shown).status_code == 200
+    assert api.ask("POST", f"{TEMPLATES}/validate", json=shown).status_code == 422
+    assert api.ask("POST", f"{TEMPLATES}/validate?replaces=nothing", json=shown).status_code == 404
     moved = shown | {"webhook": shown["webhook"] | {"url": "http://127.0.0.1:9090/"}}
     assert api.ask("PUT", f"{TEMPLATES}/told", json=moved).status_code == 422
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from app.api.access import OPERATOR, VIEWER
 from app.api.documents import template_document
@@ -23,6 +23,7 @@ router = APIRouter(prefix="/api/simulator/templates", tags=["templates"])
 Id = Annotated[str, Path(description="id or name of the template")]
 Position = Annotated[int, Path(ge=0, description="counted from 0")]
 Document = Annotated[Any, Depends(template_document)]
+Replaced = Annotated[str | None, Query(description="id or name of the stored one whose place it is to take")]
 
 
 def _body(schema: str) -> dict[str, Any]:
@@ -52,24 +53,26 @@ def create_template(api: Api, document: Document, response: Response, once: Once
             return once.keep(work, template_view(row))
 
 
-@router.post("/validate", dependencies=[OPERATOR], responses=responses(415), openapi_extra=TEMPLATE_BODY)
-def validate_template(api: Api, document: Document) -> ValidationView:
-    """Check a template without storing it; what is wrong with it comes as a problem document."""
-    template = read_template(document, api.bundle.types)
+@router.post("/validate", dependencies=[OPERATOR], responses=responses(404, 415), openapi_extra=TEMPLATE_BODY)
+def validate_template(api: Api, document: Document, replaces: Replaced = None) -> ValidationView:
+    """Check a template without storing it; what is wrong with it comes as a problem document.
+
+    What replaces a stored one may hold its secrets as they were shown: hidden.
+    """
+    stored = {} if replaces is None else _get(api, replaces).document
+    template = read_replacement(document, stored, api.bundle.types)
     return validation_view(template, api.bundle.settings.rabbitmq_order_queue)
 
 
 @router.get("/{id}", dependencies=[VIEWER], responses=responses(404))
 def get_template(api: Api, id: Id) -> TemplateView:
-    with api.bundle.database.transaction() as work:
-        return template_view(work.templates.get(id))
+    return template_view(_get(api, id))
 
 
 @router.put("/{id}", dependencies=[OPERATOR], responses=responses(404, 409, 415), openapi_extra=TEMPLATE_BODY)
 def replace_template(api: Api, id: Id, document: Document) -> TemplateView:
     """Write the template's next version. Runs keep the version that they were started with."""
-    with api.bundle.database.transaction() as work:
-        stored = work.templates.get(id)
+    stored = _get(api, id)
     template = read_replacement(document, stored.document, api.bundle.types)
     with api.bundle.database.transaction() as work:
         return template_view(work.templates.replace(stored.id, template))
@@ -88,9 +91,7 @@ def delete_template(api: Api, id: Id) -> None:
 @router.get("/{id}/steps", dependencies=[VIEWER], responses=responses(404))
 def list_steps(api: Api, id: Id) -> PageView[StepView]:
     """The template's steps in order, with their queue metadata and the queue that each comes to."""
-    with api.bundle.database.transaction() as work:
-        row = work.templates.get(id)
-    return PageView(items=_step_views(api, row))
+    return PageView(items=_step_views(api, _get(api, id)))
 
 
 @router.post(
@@ -113,8 +114,7 @@ def add_step(api: Api, id: Id, document: Document, response: Response, once: Onc
 
 @router.get("/{id}/steps/{position}", dependencies=[VIEWER], responses=responses(404))
 def get_step(api: Api, id: Id, position: Position) -> StepView:
-    with api.bundle.database.transaction() as work:
-        row = work.templates.get(id)
+    row = _get(api, id)
     _check_position(row, position)
     return _step_views(api, row)[position]
 
@@ -141,6 +141,12 @@ def delete_step(api: Api, id: Id, position: Position) -> None:
         _check_position(row, position)
         steps = row.document["steps"]
         _with_steps(api, work, row, [*steps[:position], *steps[position + 1 :]])
+
+
+def _get(api: Services, id: str) -> TemplateRow:
+    """Raises NotFound."""
+    with api.bundle.database.transaction() as work:
+        return work.templates.get(id)
 
 
 def _step_document(document: Any) -> tuple[dict[str, Any], int | None]:

@@ -10,7 +10,18 @@ const parse = () => {
 export function useRoute() {
   const [route, setRoute] = useState(parse())
   useEffect(() => {
-    const change = () => { setRoute(parse()); scrollTo(0, 0) }
+    let here = location.hash
+    const change = () => {
+      const wanted = location.hash
+      if (guard && wanted !== here) {
+        history.replaceState(null, '', here)
+        guard(wanted)
+        return
+      }
+      here = wanted
+      setRoute(parse())
+      scrollTo(0, 0)
+    }
     addEventListener('hashchange', change)
     return () => removeEventListener('hashchange', change)
   }, [])
@@ -19,6 +30,22 @@ export function useRoute() {
 
 export const to = (...parts) => `#/${parts.map((part) => encodeURIComponent(part)).join('/')}`
 export const go = (...parts) => { location.hash = to(...parts) }
+
+let guard = null
+// While `on`, an address of the dashboard is not gone to: `ask(address)` is told instead. `leave` goes there for good.
+export function useGuard(on, ask) {
+  useEffect(() => {
+    guard = on ? ask : null
+    return () => { guard = null }
+  }, [on])
+  useEffect(() => {
+    if (!on) return undefined
+    const stay = (event) => event.preventDefault() // the browser asks by itself when the page is closed or loaded anew
+    addEventListener('beforeunload', stay)
+    return () => removeEventListener('beforeunload', stay)
+  }, [on])
+}
+export const leave = (address) => { guard = null; location.hash = address }
 
 // Keeps filters in the address, so that a view can be linked to and come back to.
 export function setQuery(values) {
