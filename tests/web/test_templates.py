@@ -148,7 +148,7 @@ def test_templates_are_listed_and_read(page: Page, store: Store) -> None:
     expect(page.get_by_role("row", name="GENERATE_DICOM")).to_contain_text("images")
     expect(page.get_by_role("row", name="GENERATE_DICOM")).to_contain_text("team: radiology")
     expect(page.get_by_role("row", name="SEND_DICOM")).to_contain_text("yeeter.simulation.orders")
-    expect(page.get_by_text("40.0 orders a second")).to_be_visible()
+    expect(page.get_by_text("40 orders a second")).to_be_visible()
     assert_accessible(page)
 
 
@@ -255,6 +255,16 @@ def test_a_problem_is_told_beside_its_field_and_gone_to(page: Page, store: Store
     expect(page.get_by_role("alert").filter(has_text="taken")).to_be_visible()
 
 
+def test_what_somebody_else_saved_meanwhile_is_not_written_over(page: Page, site: Server, store: Store) -> None:
+    store()
+    edit(page)
+    page.get_by_label("Orders", exact=True).fill("7")
+    site.http.put(f"{TEMPLATES}/edited", json=DOCUMENT | {"orders": 6}).raise_for_status()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="version 2")).to_be_visible()
+    assert stored(site)["document"]["orders"] == 6
+
+
 def test_yaml_and_form_are_the_same_document(page: Page, site: Server, store: Store) -> None:
     document = store()
     edit(page)
@@ -323,7 +333,7 @@ def test_a_run_starts_as_its_template_says(page: Page, site: Server, store: Stor
     go(page, "templates/edited")
     page.get_by_role("link", name="Run this template").click()
     expect(page.get_by_label("Template", exact=True)).to_have_value("edited")
-    expect(page.get_by_text("40.0 orders a second")).to_be_visible()
+    expect(page.get_by_text("40 orders a second")).to_be_visible()
     expect(page.get_by_role("list", name="The template's own thresholds")).to_contain_text("hl7_ack.p95 < 60s")
     assert_accessible(page)
     page.get_by_label("And this run's, one a line").fill("orders.completed == 5")

@@ -2,7 +2,7 @@
 
 import { html, useRef } from './dom.js'
 import { number, shown, Typed } from './form.js'
-import { count, rate, seconds } from './format.js'
+import { count, span } from './format.js'
 import { Select } from './ui.js'
 
 const MODELS = {
@@ -36,7 +36,7 @@ export function ArrivalFields({ arrival, change, wrong, keep, duration = false }
   const model = arrival ? arrival.model ?? 'closed' : ''
   const options = [...(keep ? [['', keep]] : []), ...Object.entries(MODELS).map(([name, { title }]) => [name, title])]
   const parts = MODELS[model]?.parts ?? []
-  return html`<div class="form">
+  return html`<div class="form few">
     <${Select} label="Arrival" value=${model} onInput=${choose} options=${options} wrong=${wrong('arrival')} />
     ${parts.filter((part) => PARTS[part]).map((part) => html`<${Typed} key=${part} ...${PARTS[part]} inputmode="decimal" value=${arrival[part]} change=${set(part)} read=${number} wrong=${wrong(`arrival.${part}`)} />`)}
     ${duration && html`<${Typed} label="For" hint="e.g. 10m; nothing is begun after it" placeholder="until all orders are sent" value=${arrival.duration} change=${set('duration')} read=${number} wrong=${wrong('arrival.duration')} />`}</div>
@@ -57,7 +57,7 @@ function Hourly({ value, change, wrong }) {
 export function Day({ hourly }) {
   const most = Math.max(...hourly.map((each) => Number(each) || 0), 1)
   const busiest = hourly.findIndex((each) => Number(each) === most)
-  return html`<div class="day" role="img" aria-label="Orders by the hour; the most, ${count(most)}, from ${busiest} o'clock">
+  return html`<div class="day" role="img" aria-label="Orders by the hour${busiest < 0 ? '' : `; the most, ${count(most)}, from ${busiest} o'clock`}">
     ${hourly.slice(0, 24).map((each, hour) => html`<span title="${hour}:00: ${each}" style="height: ${(100 * (Number(each) || 0)) / most}%"></span>`)}</div>`
 }
 
@@ -66,11 +66,11 @@ export function sentenceOf(arrival) {
   const { model = 'closed', rate: first, to, over, size, every, hourly, speed, duration } = arrival ?? {}
   const said = {
     closed: () => 'As fast as orders are acknowledged',
-    constant: () => `${rate(first)} orders a second`,
-    ramp: () => `From ${rate(first)} to ${rate(to)} orders a second over ${seconds(over)}`,
-    burst: () => `${count(size)} orders at once, every ${seconds(every)}`,
-    poisson: () => `${rate(first)} orders a second on average, at random (Poisson)`,
+    constant: () => `${first} orders a second`,
+    ramp: () => `From ${first} to ${to} orders a second over ${span(over)}`,
+    burst: () => `${count(size)} orders at once, every ${span(every)}`,
+    poisson: () => `${first} orders a second on average, at random (Poisson)`,
     profile: () => `${count(hourly.reduce((sum, each) => sum + each, 0))} orders a day by the hour${speed && speed !== 1 ? `, played ${speed} times as fast` : ''}`,
   }[model]
-  return `${said ? said() : model}${duration ? `, for ${seconds(duration)}` : ''}`
+  return `${said ? said() : model}${duration ? `, for ${span(duration)}` : ''}`
 }

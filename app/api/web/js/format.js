@@ -21,6 +21,9 @@ export function seconds(value) {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
+// A time that somebody has set, without digits that nobody has.
+export const span = (value) => seconds(value).replace(/\.0+ /, ' ').replace(' h 0 min', ' h').replace(/^60 min$/, '1 h')
+
 export function bytes(value) {
   if (value === null || value === undefined) return '–'
   const units = ['B', 'kB', 'MB', 'GB', 'TB']

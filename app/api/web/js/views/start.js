@@ -4,7 +4,7 @@ import { get, post } from '../api.js'
 import { ArrivalFields, ARRIVAL_PATHS, Day, sentenceOf } from '../arrival.js'
 import { html, useEffect, useRef, useState } from '../dom.js'
 import { focusFirst, number, ownerOf, told } from '../form.js'
-import { seconds } from '../format.js'
+import { span } from '../format.js'
 import { usePoll } from '../live.js'
 import { go } from '../router.js'
 import { ErrorNote, Input, Loaded, Select, Table, toast } from '../ui.js'
@@ -68,14 +68,14 @@ function Form({ templates, like, template: asked }) {
     <fieldset><legend>What</legend><div class="form">
       <${Select} label="Template" value=${values.template} onInput=${set('template')} options=${templates.map((each) => each.name)} hint=${template?.document.description} wrong=${wrong('template')} />
       <${Input} label="Orders" inputmode="numeric" value=${values.orders} onInput=${set('orders')} placeholder=${document?.orders ?? 1000} wrong=${wrong('orders')} />
-      <${Input} label="Duration" value=${values.duration} onInput=${set('duration')} placeholder=${document?.arrival?.duration ? seconds(document.arrival.duration) : 'until all orders are sent'} hint="e.g. 90s, 10m, 1h30m" wrong=${wrong('duration', 'arrival.duration')} />
+      <${Input} label="Duration" value=${values.duration} onInput=${set('duration')} placeholder=${!values.arrival && document?.arrival?.duration ? span(document.arrival.duration) : 'until all orders are sent'} hint="e.g. 90s, 10m, 1h30m" wrong=${wrong('duration', 'arrival.duration')} />
       <${Input} label="Seed" inputmode="numeric" value=${values.seed} onInput=${set('seed')} placeholder="drawn" hint="decides patients, studies and pixels" wrong=${wrong('seed')} />
       <${Select} label="Pixels" value=${values.pixels} onInput=${set('pixels')} options=${[['', keep], 'full', 'tiny']} wrong=${wrong('study.pixels')} /></div></fieldset>
     <fieldset><legend>How fast</legend><${ArrivalFields} arrival=${values.arrival} change=${set('arrival')} wrong=${wrong} keep=${keep} />
       ${!values.arrival && html`<p class="soft below">${sentenceOf(document?.arrival)}.</p>${document?.arrival?.hourly && html`<${Day} hourly=${document.arrival.hourly} />`}`}</fieldset>
     <fieldset><legend>Whereto</legend><div class="form">
-      <${Input} label="Order receiver (MLLP)" value=${values.hl7} onInput=${set('hl7')} placeholder="HOST:PORT; empty: a built-in one" wrong=${wrong('destinations.hl7')} />
-      <${Input} label="Archive (DICOM)" value=${values.dicom} onInput=${set('dicom')} placeholder="AET@HOST:PORT; empty: a built-in one" wrong=${wrong('destinations.dicom')} />
+      <${Input} label="Order receiver (MLLP)" value=${values.hl7} onInput=${set('hl7')} placeholder=${addressOf(document?.destinations?.hl7) || 'HOST:PORT; empty: a built-in one'} wrong=${wrong('destinations.hl7')} />
+      <${Input} label="Archive (DICOM)" value=${values.dicom} onInput=${set('dicom')} placeholder=${addressOf(document?.destinations?.dicom) || 'AET@HOST:PORT; empty: a built-in one'} wrong=${wrong('destinations.dicom')} />
       <div class="field"><span class="hint">MLLP connection and C-ECHO</span><button type="button" disabled=${checks === 'busy' || !(values.hl7 || values.dicom)} onClick=${check}>${checks === 'busy' ? 'Checking …' : 'Check the connections'}</button></div></div>
       ${Array.isArray(checks) && html`<${Table} label="Connections" rows=${checks} columns=${[['Destination', (row) => row.address], ['Answers', (row) => html`<b class=${row.ready ? 'good' : 'bad'}>${row.ready ? 'yes' : 'no'}</b>`], ['Detail', (row) => row.detail]]} />`}</fieldset>
     <fieldset><legend>What it must keep to</legend>

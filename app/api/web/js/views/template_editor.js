@@ -1,6 +1,6 @@
 // Editing a template, as a form or as YAML, checked by the server as one types.
 
-import { ask, get, post } from '../api.js'
+import { ask, get, post, Problem } from '../api.js'
 import { html, useEffect, useRef, useState } from '../dom.js'
 import { focusFirst, Form } from '../form.js'
 import { usePoll } from '../live.js'
@@ -34,6 +34,7 @@ function Editor({ stored, types }) {
   const [refused, setRefused] = useState(null)
   const place = useRef()
   useEffect(() => { if (refused) focusFirst(place) }, [refused])
+  useEffect(() => { setRefused(null) }, [document, text])
   useGuard(changed, setWanted)
 
   const showYaml = () => {
@@ -61,20 +62,27 @@ function Editor({ stored, types }) {
       setBusy(false)
     }
   }
-  const save = async () => {
-    const body = asYaml ? text : document
-    try {
-      await sent(() => (stored ? ask('PUT', `${TEMPLATES}/${stored.id}`, { body }) : post(TEMPLATES, body)))
-    } catch (error) {
-      check.failed(error)
-      setRefused(error)
-    }
+  const replace = async (body) => {
+    const { version } = await get(`${TEMPLATES}/${stored.id}`)
+    if (version === stored.version) return ask('PUT', `${TEMPLATES}/${stored.id}`, { body })
+    throw new Problem({ detail: `Somebody saved version ${version} while version ${stored.version} was edited here: save this as a copy, or leave it and edit anew` }, 409)
   }
-  const copy = (name) => sent(() => post(TEMPLATES, { ...(asYaml ? checked.document : document), name }))
+  const save = () => {
+    const body = asYaml ? text : document
+    return sent(() => (stored ? replace(body) : post(TEMPLATES, body))).catch((error) => {
+      if (error.problems?.length) check.failed(error)
+      setRefused(error)
+    })
+  }
+  const copy = (name) => sent(async () => {
+    const valid = await check()
+    if (!valid) throw new Problem({ detail: 'The template is not valid: mend it first' }, 422)
+    return post(TEMPLATES, { ...(asYaml ? withoutNulls(valid.document) : document), name })
+  })
 
   return html`<div ref=${place}><div class="head"><h1>${stored ? html`<span class="soft">Edit</span> ${stored.name}` : 'New template'}</h1>
       <div class="actions" role="group" aria-label="Edit as"><button type="button" aria-pressed=${!asYaml} onClick=${asYaml ? showForm : undefined}>Form</button><button type="button" aria-pressed=${asYaml} onClick=${asYaml ? undefined : showYaml}>YAML</button></div></div>
-    ${checked.error && !checked.error.problems?.length && html`<${ErrorNote} error=${checked.error} />`}
+    ${[refused, checked.error].filter((error) => error && !error.problems?.length).map((error) => html`<${ErrorNote} error=${error} />`)}
     ${asYaml
       ? html`<${Yaml} text=${text} change=${setText} error=${checked.error} />`
       : html`<${Form} document=${document} change=${setDocument} problems=${checked.error?.problems ?? []}><${TemplateForm} types=${types} delays=${checked.retry_delays} /></${Form}>`}

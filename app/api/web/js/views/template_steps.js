@@ -2,7 +2,7 @@
 
 import { ChoiceField, JsonField, NumberField, PairsField, TextField, useField, useTrouble, useWrong } from '../form.js'
 import { html, useEffect, useRef, useState } from '../dom.js'
-import { seconds } from '../format.js'
+import { span } from '../format.js'
 import { Select } from '../ui.js'
 
 export function Steps({ types, delays }) {
@@ -40,7 +40,7 @@ function Step({ step, index, types, delays, up, down, remove }) {
     <div class="head"><h3><span class="soft">${index + 1}</span> ${step.type}</h3><div class="actions">${button('Up', up)}${button('Down', down)}${button('Remove', remove)}</div></div>
     ${wrong && html`<p class="field"><span class="wrong" role="alert">${wrong}</span></p>`}
     <div class="form">
-      <${ChoiceField} path="${path}.type" label="Type" options=${types.map((type) => [type.name, `${type.name}${type.uses_archive ? ' (asks the archive)' : ''}`])} />
+      <${ChoiceField} path="${path}.type" label="Type" options=${types.map((type) => type.name)} hint=${types.find((type) => type.name === step.type)?.uses_archive ? 'waits while the archive is away' : undefined} />
       <${TextField} path="${path}.name" label="Name" placeholder="none" />
       <${Place} path=${path} step=${step} index=${index} /></div>
     <${More} path=${path} delays=${delays} /></div>`
@@ -58,7 +58,7 @@ const PARTS = ['retry', 'timeout', 'job_type', 'queue_metadata', 'parameters']
 function More({ path, delays }) {
   const open = useRef(false) // and it stays so while it is mended
   open.current ||= useTrouble(...PARTS.map((part) => `${path}.${part}`))
-  const waits = delays?.length ? `waits between attempts: ${delays.map(seconds).join(', ')}` : undefined
+  const waits = delays?.length ? `waits between attempts: ${delays.map(span).join(', ')}` : undefined
   return html`<details open=${open.current || undefined}><summary>Parameters, retry, timeout and queue metadata</summary><div class="form">
       <${NumberField} path="${path}.timeout" label="Timeout" placeholder="300" hint="seconds" />
       <${NumberField} path="${path}.retry.max_attempts" label="Attempts" placeholder="3" hint=${waits} />

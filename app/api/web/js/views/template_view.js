@@ -3,7 +3,7 @@
 import { get } from '../api.js'
 import { Day, sentenceOf } from '../arrival.js'
 import { html } from '../dom.js'
-import { count, seconds } from '../format.js'
+import { count, span } from '../format.js'
 import { usePoll } from '../live.js'
 import { Loaded, Pairs, Table } from '../ui.js'
 import { yamlOf } from '../yaml.js'
@@ -90,5 +90,3 @@ const given = (items, part, title) => (items.some((step) => Object.keys(step[par
 const mapping = (pairs) => Object.entries(pairs).map(([name, value]) => html`<div><code>${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}</code></div>`)
 
 const retried = ({ max_attempts: attempts, first_delay: first, factor, cap, patience }) => `${attempts === 1 ? 'one attempt' : `${attempts} attempts, after ${span(first)}, then × ${factor}, at most ${span(cap)}`}; waits ${span(patience)} for a destination`
-
-const span = (value) => (value < 1 ? seconds(value) : seconds(value).replace(/\.0+ /, ' ').replace('60 min', '1 h'))

@@ -23,7 +23,7 @@ function List({ may }) {
       ['Name', (row) => html`<span class="line">${row.name}</span>`],
       ['Version', (row) => row.version, true],
       ['Origin', (row) => html`<${Origin} shipped=${row.shipped} />`],
-      ['Steps', (row) => html`<span class="line small">${row.document.steps.map((step) => step.name || step.type).join(' → ')}</span>`],
+      ['Steps', (row) => html`<div class="sentence small">${row.document.steps.map((step) => step.name || step.type).join(' → ')}</div>`],
       ['Queues', (row) => queuesOf(row.document).join(', ') || 'none'],
       ['Written', (row) => html`<span class="line"><${Moment} at=${row.updated_at} /></span>`],
       ...(may('operator') ? [['Start', (row) => html`<a href="${to('start')}?template=${row.name}" aria-label="Run ${row.name}">Run</a>`]] : []),
