@@ -19,13 +19,14 @@ import yaml
 from app.adapters.archive.dicom_query import DicomArchiveQuery
 from app.adapters.archive.mllp_ledger import MllpOrderLedger
 from app.adapters.broker.in_process import InProcessBroker
-from app.adapters.broker.rabbitmq import RabbitMqBroker
+from app.adapters.broker.rabbitmq import JOBS_EXCHANGE, RabbitMqBroker
 from app.adapters.broker.rabbitmq_management import RabbitMqQueueMeter
 from app.adapters.database import SqlDatabase
 from app.adapters.senders.dimse import DimseStudySender
 from app.adapters.senders.mllp import MllpOrderSender
 from app.adapters.senders.webhook import HttpWebhookSender
 from app.adapters.study_store.file_system import FileSystemStudyStore
+from app.adapters.tracing import open_tracing
 from app.adapters.worker_pool.kubernetes import KubernetesPools, LeaseLeadership, connect
 from app.adapters.worker_pool.local import FileLeadership, LocalPools, start_worker
 from app.domain.allowlist import Allowlist
@@ -45,6 +46,7 @@ from app.ports import (
     StudySender,
     StudyStore,
     Toolbox,
+    Tracing,
     WorkerPools,
 )
 from app.runs.parts import Parts
@@ -52,6 +54,7 @@ from app.runs.tending.scaling import Autoscaler, PoolKeeper, ScalingParts
 from app.runs.tending.webhooks import Courier
 from app.runs.working.execute import JobRunner
 from app.runs.working.isolation import Isolation, StartChild
+from app.runs.working.spans import TracedSender
 from app.runs.working.work import RunStates, Worker, WorkerOptions
 from app.settings import Settings
 from app.steps.registry import StepRegistry
@@ -79,6 +82,7 @@ class Bundle:
     tls: ssl.SSLContext | None
     resolve: Resolve = resolve
     start_child: StartChild | None = None  # processes for jobs to run in; None: each is a program of its own
+    tracing: Tracing | None = None
 
     @property
     def is_embedded(self) -> bool:
@@ -108,6 +112,7 @@ class Bundle:
             lease_seconds=settings.lease_seconds,
             reconcile_within=settings.reconcile_deadline,
             resolve=self.resolve,
+            tracing=self.tracing,
         )
 
     def courier(self) -> Courier:
@@ -129,7 +134,8 @@ class Bundle:
             job_lease=self.settings.job_lease,
         )
         isolation = Isolation(self.start_child or self._spawn_child)
-        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation, observers)
+        broker = broker or self.broker
+        return Worker(options, broker, self.database, self.steps, self.studies, isolation, observers, self.tracing)
 
     @contextmanager
     def autoscaler(self) -> Iterator[Autoscaler]:
@@ -198,13 +204,18 @@ def bootstrap(settings: Settings, start_child: StartChild | None = None) -> Iter
     broker: Broker = RabbitMqBroker(settings.broker_url, tls=tls) if settings.broker_url else inline
     database = SqlDatabase(settings.sqlalchemy_url)
     studies = FileSystemStudyStore(settings.studies)
-    sender, archive = DimseStudySender(tls, resolve=resolve), DicomArchiveQuery(tls, resolve)
+    tracing = open_tracing(JOBS_EXCHANGE if settings.broker_url else "")
+    sender: StudySender = DimseStudySender(tls, resolve=resolve)
+    sender = sender if tracing is None else TracedSender(sender, tracing)
+    archive = DicomArchiveQuery(tls, resolve)
     steps = StepRegistry(Toolbox(studies, sender, archive), settings.step_types)
     ledger = MllpOrderLedger(tls, resolve=resolve)
     bundle = Bundle(
-        settings, database, broker, inline, studies, sender, archive, ledger, steps, tls, resolve, start_child
+        settings, database, broker, inline, studies, sender, archive, ledger, steps, tls, resolve, start_child, tracing
     )
     closing: list[Callable[[], None]] = [sender.close, broker.close, inline.close, database.close]
+    if tracing is not None:
+        closing.append(tracing.close)
     try:
         yield bundle
     finally:

@@ -37,7 +37,8 @@ def purge_queue(bundle: Bundle, name: str, fate: Fate) -> PurgeView:
 def release_queue(bundle: Bundle, name: str) -> ReleaseView:
     """Publish again what a purge has parked. Raises as :func:`purge_queue` does."""
     _check_broker(bundle)
-    return ReleaseView(runs=jobs_view(release(bundle.database, bundle.settings.rabbitmq_order_queue, name)))
+    jobs = release(bundle.database, bundle.settings.rabbitmq_order_queue, name, bundle.tracing)
+    return ReleaseView(runs=jobs_view(jobs))
 
 
 def _check_broker(bundle: Bundle) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from app.domain.retry import RetryPolicy
+from app.domain.trace import parse_traceparent
 
 JOB_TYPE = "io.yeeter.job.v1"
 INLINE_QUEUE = "inline"  # run by the producer's own process, never on the broker
@@ -44,6 +45,7 @@ class Job:
     order_context: dict[str, Any]
     dicom: dict[str, Any]  # a DicomDestination's values
     template: dict[str, Any]  # id, name, version
+    traceparent: str = ""  # W3C trace context of its order; empty: it is not traced
 
     @property
     def queue(self) -> str:
@@ -68,7 +70,7 @@ def job_id(run_id: str, order_number: int, step_index: int, epoch: int) -> str:
 
 def encode_job(job: Job, source: str = "/yeeter") -> bytes:
     """The job as a CloudEvents 1.0 JSON document (structured mode)."""
-    document = {
+    document: dict[str, Any] = {
         "specversion": "1.0",
         "type": JOB_TYPE,
         "id": job.id,
@@ -97,6 +99,8 @@ def encode_job(job: Job, source: str = "/yeeter") -> bytes:
             "template": job.template,
         },
     }
+    if job.traceparent:
+        document["traceparent"] = job.traceparent  # the distributed tracing extension of CloudEvents
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -114,7 +118,9 @@ def decode_job(body: bytes) -> Job:
         slip = tuple(_slip_entry(entry) for entry in data.pop("routing_slip"))
         if not slip:
             raise ValueError("the routing slip is empty")
-        job = Job(id=document["id"], slip=slip, **data)
+        traceparent = str(document.get("traceparent", ""))
+        traceparent = traceparent if parse_traceparent(traceparent) else ""  # an invalid one is none, by its standard
+        job = Job(id=document["id"], slip=slip, traceparent=traceparent, **data)
         _check_key(job)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a job message: {error!r}") from error

@@ -32,6 +32,11 @@ class StoreResult:
     size: int
     comment: str = ""
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the archive has the instance, whatever it remarked."""
+        return self.outcome in ("stored", "warning", "already_there")
+
 
 @dataclass(frozen=True, slots=True)
 class ArchivedStudy:

@@ -46,6 +46,7 @@ from app.ports.scaling import (
 )
 from app.ports.steps import Step, StepContext, StepResult, StepSource, Toolbox
 from app.ports.studies import ArchiveQuery, StudySender, StudyStore
+from app.ports.tracing import Tracing
 from app.ports.webhooks import DueWebhook, Webhooks, WebhookSender
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "Subscription",
     "Templates",
     "Toolbox",
+    "Tracing",
     "UnitOfWork",
     "WebhookSender",
     "Webhooks",

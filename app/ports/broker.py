@@ -12,11 +12,15 @@ DELIVERY_LIMIT = 20  # times that a message may come back without being acknowle
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to publish: persistent, mandatory, confirmed."""
+    """A message to publish: persistent, mandatory, confirmed.
+
+    ``traceparent``: W3C trace context that a broker's own messages carry beside the body; empty: none.
+    """
 
     id: str
     queue: str
     body: bytes
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

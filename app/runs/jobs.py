@@ -10,16 +10,19 @@ from app.domain.planning import OrderPlanner
 from app.domain.run import Run
 from app.domain.template import Template, step_queue
 from app.domain.work import JobReference, OutboxEntry, OutboxMessage
+from app.runs.traces import RunTrace
 
 
 class JobBuilder:
     """The orders of one run, and their jobs. Thread-safe: it keeps nothing.
 
     ``template`` is the run's own with every destination filled in: a job that is built anew goes to where they are now.
+    ``trace`` is the run's, where there is tracing.
     """
 
-    def __init__(self, run: Run, template: Template, order_queue: str) -> None:
+    def __init__(self, run: Run, template: Template, order_queue: str, trace: RunTrace | None = None) -> None:
         self._run = run
+        self._trace = trace
         self._planner = OrderPlanner(template, run.seed, run.run_key, run.base_time)
         self._slip = tuple(
             SlipEntry(
@@ -63,6 +66,7 @@ class JobBuilder:
             order_context=order.order_context,
             dicom=self._dicom,
             template=self._template,
+            traceparent="" if self._trace is None else self._trace.traceparent(order.number),
         )
 
     def entries(self, references: Sequence[JobReference]) -> list[OutboxEntry]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.domain.destination import Hl7Destination
-from app.ports import ArchiveQuery, Broker, Database, OrderLedger, OrderSender, StepSource, StudyStore
+from app.ports import ArchiveQuery, Broker, Database, OrderLedger, OrderSender, StepSource, StudyStore, Tracing
 from app.util.addresses import Resolve, resolve
 
 
@@ -39,6 +39,7 @@ class Parts:
     reconcile_within: float
     rhythm: Rhythm = field(default_factory=Rhythm)
     resolve: Resolve = resolve
+    tracing: Tracing | None = None
 
     @property
     def is_embedded(self) -> bool:

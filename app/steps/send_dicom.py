@@ -11,7 +11,6 @@ from app.domain.study import EncodedInstance, StoreOutcome, StoreResult
 from app.ports import StepContext, StepResult, Toolbox
 from app.steps.parameters import Parameters, read
 
-_THERE = ("stored", "warning", "already_there")
 # What an instance that is not there means for the study, the one that decides first.
 _ERRORS: dict[StoreOutcome, type[StepError]] = {
     "refused": PermanentError,
@@ -32,7 +31,7 @@ class SendDicom:
 
     def run(self, context: StepContext) -> StepResult:
         results = self._sender.store(context.dicom, self._instances(context), context.deadline, context.is_cancelled)
-        refused = [result for result in results if result.outcome not in _THERE]
+        refused = [result for result in results if not result.is_there]
         if refused:
             raise _verdict(refused, len(results))
         return StepResult(_figures(results, context.earlier_unknown), instances_stored=len(results))

@@ -300,6 +300,7 @@ class RabbitMqClient:
         channel.add_on_close_callback(closed)
 
 
-def persistent(message_id: str) -> Properties:
+def persistent(message_id: str, headers: Mapping[str, str] | None = None) -> Properties:
     """Properties of a message that survives a restart of the broker."""
-    return pika.BasicProperties(message_id=message_id, delivery_mode=pika.DeliveryMode.Persistent.value)
+    mode = pika.DeliveryMode.Persistent.value
+    return pika.BasicProperties(message_id=message_id, delivery_mode=mode, headers=headers)

@@ -30,6 +30,7 @@ class Outgoing(NamedTuple):
     id: str
     routing_key: str
     body: bytes
+    headers: Mapping[str, str] | None = None
 
 
 class Unconfirmed(RabbitMqError):
@@ -141,8 +142,9 @@ class RabbitMqPublisher(RabbitMqClient):
             self._sent[self._next_tag] = publication
             self._next_tag += 1
             message = publication.message
+            properties = persistent(message.id, message.headers)
             self._channel.basic_publish(
-                publication.batch.exchange, message.routing_key, message.body, persistent(message.id), mandatory=True
+                publication.batch.exchange, message.routing_key, message.body, properties, mandatory=True
             )
 
     def _on_return(self, _channel: Channel, method: Method, properties: Properties, _body: bytes) -> None:

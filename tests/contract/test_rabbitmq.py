@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,6 +20,7 @@ from app.adapters.broker.rabbitmq import RabbitMqBroker
 from app.domain.errors import InvalidInput, PublishFailed, Unavailable, YeeterError
 from app.ports import Message
 from app.util.rabbitmq_client import RabbitMqClient
+from app.util.rabbitmq_consumer import Incoming
 from app.util.rabbitmq_publisher import Outgoing, RabbitMqPublisher, Unconfirmed
 from tests.contract.broker_messages import LONG, collect, drain, numbered
 from tests.qualify.amounts import amount
@@ -139,6 +141,14 @@ def consumes_over_a_restart(rabbitmq: RabbitMq, broker: RabbitMqBroker) -> None:
     assert len(again) == 90
     assert {delivery.message_id for delivery in again if delivery.redelivered} >= {d.message_id for d in before[10:]}
     subscription.close()
+
+
+def test_a_message_carries_its_trace_context_as_a_header(broker: RabbitMqBroker) -> None:
+    context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    broker.publish([Message("traced", "work", b"", context), Message("other", "work", b"")])
+    deliveries = collect(broker.subscribe(["work"], prefetch=2), 2)
+    headers = {delivery.message_id: dict(cast(Incoming, delivery.tag).headers) for delivery in deliveries}
+    assert headers == {"traced": {"traceparent": context}, "other": {}}
 
 
 def test_a_frozen_broker_holds_nobody(rabbitmq: RabbitMq, amqp_url: str) -> None:

@@ -16,7 +16,7 @@ from app.adapters.database import SqlDatabase
 from app.domain.event import RecordedEvent
 from app.domain.run import Run
 from app.domain.template import StepTypes
-from app.ports import JobObserver
+from app.ports import JobObserver, Tracing
 from app.runs.parts import Parts, Rhythm
 from app.runs.producing.produce import Producer
 from app.runs.start import RunRequest, start_run, template_of
@@ -62,6 +62,7 @@ class World:
     archive: FakeArchive = field(default_factory=FakeArchive)
     ledger: FakeLedger = field(default_factory=FakeLedger)
     start_child: Callable[[], AnsweringProcess] = no_child
+    tracing: Tracing | None = None
     inline: InProcessBroker | None = None  # as over a broker; None: embedded
     backpressure_mark: int = 5000
     reconcile_within: float = 0.0
@@ -103,6 +104,7 @@ class World:
             lease_seconds=self.lease_seconds,
             reconcile_within=self.reconcile_within,
             rhythm=self.rhythm,
+            tracing=self.tracing,
         )
 
     def producer(self, run: Run) -> Producer:
@@ -121,7 +123,8 @@ class World:
     ) -> Worker:
         options = WorkerOptions(name, queues or (QUEUE,), concurrency, prefetch, lease, step_grace)
         isolation = Isolation(self.start_child, step_grace)
-        return Worker(options, broker or self.broker, self.database, self.steps, self.studies, isolation, observers)
+        broker = broker or self.broker
+        return Worker(options, broker, self.database, self.steps, self.studies, isolation, observers, self.tracing)
 
     def run_to_end(self, run: Run, *queues: str) -> Run:
         worker = self.worker(*queues)

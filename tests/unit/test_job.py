@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,20 @@ JOB = Job(
 
 def test_a_job_survives_its_message() -> None:
     assert decode_job(encode_job(JOB)) == JOB
+
+
+def test_its_trace_context_is_the_extension_attribute_of_its_event() -> None:
+    context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    job = replace(JOB, traceparent=context)
+    assert json.loads(encode_job(job))["traceparent"] == context
+    assert decode_job(encode_job(job)) == job and job.continued_at(1).traceparent == context
+    assert "traceparent" not in json.loads(encode_job(JOB))
+
+
+@pytest.mark.parametrize("context", ["", "of somebody else", "\ud800", None, {"trace": 1}, 7])
+def test_a_trace_context_that_is_none_is_no_reason_to_refuse_a_job(context: object) -> None:
+    document = json.loads(encode_job(JOB)) | {"traceparent": context}
+    assert decode_job(json.dumps(document).encode()) == JOB
 
 
 @pytest.mark.parametrize(

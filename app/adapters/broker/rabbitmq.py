@@ -92,7 +92,7 @@ class RabbitMqBroker:
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Publish all, and return when each is confirmed. Raises PublishFailed, whatever the reason was."""
-        outgoing = [Outgoing(message.id, message.queue, message.body) for message in messages]
+        outgoing = [Outgoing(message.id, message.queue, message.body, _headers(message)) for message in messages]
         try:
             self._connected().publish(JOBS_EXCHANGE, outgoing)
         except RabbitMqError as error:
@@ -230,6 +230,10 @@ def _advised(error: RabbitMqError) -> str:
     """What the broker said, and what to do about it."""
     cure = next((cure for sign, cure in CURES.items() if sign in str(error)), "is it up, and RABBITMQ_URL right?")
     return f"{error} ({cure})"
+
+
+def _headers(message: Message) -> dict[str, str] | None:
+    return {"traceparent": message.traceparent} if message.traceparent else None
 
 
 def _delivery(incoming: Incoming) -> Delivery:

@@ -14,6 +14,7 @@ from app.api.documents import JsonRoute
 from app.api.once import Once, OneRequest
 from app.api.problems import responses
 from app.api.services import Api, Services
+from app.api.tracing import Traced
 from app.api.views import EventView, FindingView, LocalTime, PageView, RunDetailView, RunView, event_view
 from app.domain.duration import Duration
 from app.domain.identity import MAX_ORDERS
@@ -87,9 +88,10 @@ class RunBody(Body):
 
 
 @router.post("", dependencies=[OPERATOR], status_code=202, responses=responses(404, 409, 415))
-async def start_run(api: Api, body: RunBody, response: Response, once: Once) -> RunView:
+async def start_run(api: Api, body: RunBody, response: Response, once: Once, call: Traced) -> RunView:
     """Start a run. It is PENDING at first; a producer of its own takes it from there."""
-    run = await run_in_threadpool(_add_run, api, body.request(), response, once)
+    run = await run_in_threadpool(_add_run, api, call.labelled(body.request()), response, once)
+    call.answered(202)
     api.producers.start(run.id)
     return run
 

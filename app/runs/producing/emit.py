@@ -23,6 +23,7 @@ from app.runs.jobs import JobBuilder
 from app.runs.producing.lease import Lease
 from app.runs.producing.outcomes import TAKEN_OVER, EmissionRecord, Tally, given_up, intent, write_records
 from app.runs.producing.receiver import ReceiverWatch
+from app.runs.producing.spans import ProducerSpans
 from app.runs.producing.timing import Timekeeper
 
 INTENT_GROUP = 100
@@ -54,7 +55,9 @@ class Emitter:
         lease: Lease,
         receiver: ReceiverWatch,
         times: Timekeeper,
+        spans: ProducerSpans | None = None,
     ) -> None:
+        """``spans``: None without tracing."""
         self._run = run
         self._types = [step.type for step in template.steps]
         self._builder = builder
@@ -62,6 +65,7 @@ class Emitter:
         self._lease = lease
         self._receiver = receiver
         self._times = times
+        self._spans = spans
         self._pacing = times.pacing
         self._renderer = OrmRenderer(template.hl7)
         connections = template.destinations.hl7.connections if template.destinations.hl7 else 1
@@ -157,6 +161,8 @@ class Emitter:
 
         if not self._lease.write_knowing(write):
             return False
+        if self._spans is not None:
+            self._spans.begin(numbers)
         for order, message in zip(orders, messages, strict=True):
             self._in_flight[order.number] = order
             self._times.hand_over(order.number)
@@ -251,6 +257,8 @@ class Emitter:
         records = [self._record(outcome) for outcome in outcomes]
 
         self._lease.write(lambda work: write_records(work, self._run.id, records))
+        if self._spans is not None:
+            self._spans.emitted(outcomes)
         for outcome in outcomes:
             self._in_flight.pop(outcome.number, None)
             self._tallies.pop(outcome.number, None)

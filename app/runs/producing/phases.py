@@ -29,6 +29,7 @@ from app.runs.producing.preflight import check_destinations, check_room
 from app.runs.producing.receiver import ReceiverWatch
 from app.runs.producing.reconcile import Reconciliation, Witnesses, reconcile
 from app.runs.producing.relay import Relay, as_written
+from app.runs.producing.spans import ProducerSpans
 from app.runs.producing.stall import Stall
 from app.runs.producing.sweep import Sweeper
 from app.runs.producing.takeover import take_over
@@ -36,6 +37,7 @@ from app.runs.producing.time_limit import TimeLimit
 from app.runs.producing.timing import Timekeeper
 from app.runs.reading.folds import Folds
 from app.runs.reading.follow import FeedFollower
+from app.runs.traces import run_trace
 
 POLL = 0.1
 
@@ -65,7 +67,9 @@ class Phases:
         self._folds = folds
         self._checks = [lease.check, *checks]
         self._notes = Notes(lease, on_note)
-        self._builder = JobBuilder(run, template, parts.order_queue)
+        trace = run_trace(run, parts.tracing)
+        self._spans = None if trace is None else ProducerSpans(run, trace)
+        self._builder = JobBuilder(run, template, parts.order_queue, trace)
         self._limit = TimeLimit(None)
 
     def run(self) -> Run:
@@ -110,7 +114,7 @@ class Phases:
         parts, lease, notes = self._parts, self._lease, self._notes
         # Embedded, a run that goes on has new receivers: what was written names the ports of the old ones.
         body = as_written if is_new or not parts.is_embedded else self._builder.body
-        relay = Relay(lease, parts.broker, parts.inline, parts.backpressure_mark, notes, body)
+        relay = Relay(lease, parts.broker, parts.inline, parts.backpressure_mark, notes, body, self._spans)
         dicom, queues = self._template.destinations.dicom, self._queues()
         parking = Parking(lease, self._builder, notes, dicom.key if dicom else "")
         sweeper = Sweeper(parts, lease, self._builder, queues)
@@ -142,7 +146,9 @@ class Phases:
         receiver = ReceiverWatch(hl7, self._lease, self._notes, self._parts.rhythm.probe, time.monotonic)
         sender = self._parts.open_sender(hl7)
         try:
-            emitter = Emitter(self._run, self._template, self._builder, sender, self._lease, receiver, times)
+            emitter = Emitter(
+                self._run, self._template, self._builder, sender, self._lease, receiver, times, self._spans
+            )
             emitter.emit(in_doubt, iter(others), self._gate)
         finally:
             sender.close()
@@ -216,14 +222,18 @@ class Phases:
         run = self._lease.write(lambda work: end_run(work, self._run.id, self._template, folds, reconciliation))
         self._parts.studies.remove(run.id)
         self._follower.catch_up()
-        tell_figures(run)
-        return run
+        return self._told(run)
 
     def _fail(self, reason: str) -> Run:
         """Nothing was sent: the run fails as it stands."""
         self._follower.catch_up()
         run = self._lease.write(lambda work: fail_run(work, self._run.id, self._folds, reason))
+        return self._told(run)
+
+    def _told(self, run: Run) -> Run:
         tell_figures(run)
+        if self._spans is not None:
+            self._spans.ended(run)
         return run
 
     def _reconcile(self) -> Reconciliation:

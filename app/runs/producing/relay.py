@@ -21,6 +21,7 @@ from app.domain.work import OutboxMessage
 from app.ports import Broker, Message, UnitOfWork
 from app.runs.producing.lease import Lease, LeaseLost
 from app.runs.producing.notes import Notes
+from app.runs.producing.spans import ProducerSpans
 from app.util.threads import WatchedThread
 
 log = structlog.get_logger()
@@ -56,14 +57,16 @@ class Relay:
         mark: int,
         notes: Notes,
         body: Callable[[OutboxMessage], bytes] = as_written,
+        spans: ProducerSpans | None = None,
     ) -> None:
-        """``body``: what a message says, where that is no longer what was written."""
+        """``body``: what a message says, where that is no longer what was written. ``spans``: None without tracing."""
         self._lease = lease
         self._broker = broker
         self._inline = inline
         self._mark = mark
         self._notes = notes
         self._body = body
+        self._spans = spans
         self._room = 0
         self._count_at = 0.0
         self._unrecorded: Confirmed | None = None
@@ -107,6 +110,8 @@ class Relay:
         if confirmed:
             self._unrecorded = Confirmed(confirmed, time.monotonic() - begun)
             self._room -= len(confirmed)
+            if self._spans is not None:
+                self._spans.published(confirmed, self._unrecorded.seconds)
         if failure is not None:
             self._notes.begin(_TOPIC, f"jobs can't be published: {failure}")
             self._record()
@@ -143,7 +148,7 @@ class Relay:
             if not entries:
                 continue
             try:
-                broker.publish([Message(entry.job_id, entry.queue, self._body(entry)) for entry in entries])
+                broker.publish([self._message(entry) for entry in entries])
             except PublishFailed as error:
                 unconfirmed.update(error.unconfirmed)
                 failure = error
@@ -151,3 +156,7 @@ class Relay:
                 unconfirmed.update(entry.job_id for entry in entries)
                 failure = error
         return [entry for entry in taken if entry.job_id not in unconfirmed], failure
+
+    def _message(self, entry: OutboxMessage) -> Message:
+        traceparent = "" if self._spans is None else self._spans.traceparent(entry.order_number)
+        return Message(entry.job_id, entry.queue, self._body(entry), traceparent)

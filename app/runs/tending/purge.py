@@ -16,10 +16,11 @@ from app.domain.job import Job, encode_job
 from app.domain.run import OrderState, Run, RunState, StepState
 from app.domain.template import step_queue
 from app.domain.work import PURGED, Death, JobFinish, StepOutcome, Withdrawn
-from app.ports import DEAD_QUEUE, Broker, Database, UnitOfWork
+from app.ports import DEAD_QUEUE, Broker, Database, Tracing, UnitOfWork
 from app.runs.jobs import JobBuilder
 from app.runs.reading.overview import active_runs, known_queues
 from app.runs.start import template_of
+from app.runs.traces import RunTrace, run_trace
 
 GROUP = 500
 
@@ -61,13 +62,14 @@ def purge(database: Database, broker: Broker, order_queue: str, queue: str, fate
     return Purge(messages, jobs)
 
 
-def release(database: Database, order_queue: str, queue: str) -> dict[str, int]:
+def release(database: Database, order_queue: str, queue: str, tracing: Tracing | None = None) -> dict[str, int]:
     """Have the jobs published again that a purge of this queue had parked; how many of each run (by key).
 
     Raises NotFound and Conflict as :func:`purge` does.
     """
     _check(database, order_queue, queue)
-    jobs = {run.run_key: _release(database, run, order_queue, queue) for run in active_runs(database.queries)}
+    runs = active_runs(database.queries)
+    jobs = {run.run_key: _release(database, run, order_queue, queue, run_trace(run, tracing)) for run in runs}
     return {run_key: count for run_key, count in jobs.items() if count}
 
 
@@ -135,8 +137,8 @@ def _outcomes(job: Job, failure: str) -> tuple[StepOutcome, ...]:
     return tuple(outcomes)
 
 
-def _release(database: Database, run: Run, order_queue: str, queue: str) -> int:
-    builder = JobBuilder(run, template_of(run), order_queue)
+def _release(database: Database, run: Run, order_queue: str, queue: str, trace: RunTrace | None) -> int:
+    builder = JobBuilder(run, template_of(run), order_queue, trace)
     released = 0
     while True:
         with database.transaction() as work:

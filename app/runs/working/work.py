@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from app.domain.errors import NotFound, Unavailable
 from app.domain.run import TERMINAL_RUN_STATES, RunState
-from app.ports import Broker, Database, JobObserver, StepSource, StudyStore
+from app.ports import Broker, Database, JobObserver, StepSource, StudyStore, Tracing
 from app.runs.working.dead_queue import DeadQueue
 from app.runs.working.desk import Claimed, Desk
 from app.runs.working.execute import JobRunner
@@ -36,6 +36,7 @@ from app.runs.working.inbox import Inbox
 from app.runs.working.isolation import Isolation
 from app.runs.working.keeper import Keeper
 from app.runs.working.rate import RateGate
+from app.runs.working.spans import TracedSteps, traced
 from app.runs.working.taker import ClaimTerms, Taker
 from app.util.threads import WatchedThread
 
@@ -87,9 +88,12 @@ class Worker:
         studies: StudyStore,
         isolation: Isolation,
         observers: Iterable[JobObserver] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         self.is_started = False
         self._options = options
+        self._tracing = tracing
+        steps = steps if tracing is None else TracedSteps(steps, tracing)
         self._broker = broker
         prefetch = max(options.prefetch, options.concurrency)  # fewer would leave hands idle
         capacity = min(prefetch, options.concurrency * AHEAD)
@@ -124,6 +128,10 @@ class Worker:
         if not self._keeper.owns(claimed):
             self._taker.drop(claimed)
             return None
+        running = self._running(claimed)
+        return running if self._tracing is None else traced(running, claimed, self._tracing)
+
+    def _running(self, claimed: Claimed) -> Running:
         if self._isolation.wants(claimed.claim) and claimed.claim.refusal is None:
             return self._isolation.begin(self._runner, claimed.job, claimed.claim)
         return self._runner.begin(claimed.job, claimed.claim)
