@@ -30,6 +30,7 @@ from tests.runs.fakes import REJECTED, FakeOrderSender, FakeStep, generated
 from tests.runs.faults import Producing
 from tests.runs.test_takeover import die_after, run_to_end
 from tests.runs.tracing import Recorded, attributes, identity, parent, seconds
+from tests.services.processes import wait_until
 from tests.steps.fakes import FakeStudySender
 
 CALLER = new_trace("somebody's test")
@@ -227,6 +228,28 @@ def test_a_redelivered_job_belongs_to_the_same_order(traced: World, recorded: Re
     assert attributes(job)["yeeter.job.redelivered"] is True and attributes(job)["yeeter.job.starts"] == 2
     assert parent(job) == identity(recorded.the("emit order"))
     assert len(recorded.trace_ids()) == 1
+
+
+def test_a_job_that_was_given_up_is_told_of_once_though_it_ends_after_all(traced: World, recorded: Recorded) -> None:
+    release = threading.Event()
+
+    def hang(context: StepContext) -> StepResult:
+        release.wait(20)
+        return generated(context)
+
+    traced.steps.steps["GENERATE_DICOM"].act = hang
+    once = {"timeout": 0.1, "retry": RETRY | {"max_attempts": 1}}
+    run = traced.start(orders=1, steps=[STEPS[0], STEPS[1] | once])
+    worker = traced.worker(step_grace=0.1)
+    worker.start()
+    traced.producer(run).produce()
+    job = recorded.the("process")
+    assert error_of(job) == "DidNotEnd" and not recorded.named("GENERATE_DICOM")
+    release.set()
+    wait_until(lambda: bool(recorded.named("GENERATE_DICOM")), 20, "the step ends")
+    worker.stop(5)
+    wait_until(lambda: worker.hands_lost == 0, 20, "its hand ends")
+    assert identity(recorded.the("process")) == identity(job)
 
 
 @pytest.mark.parametrize("transactions", [4, 12])

@@ -39,7 +39,7 @@ class CourseFold:
 
     def __init__(self) -> None:
         self._width = FINEST
-        self._counted: dict[int, _Counted] = {}  # by the interval's number
+        self._counted: defaultdict[int, _Counted] = defaultdict(_Counted)  # by the interval's number
 
     def count(self, seconds: float, event: Event, queued: int, running: int) -> None:
         """``seconds`` since the run began; ``queued`` and ``running`` jobs, with this event applied."""
@@ -78,13 +78,13 @@ class CourseFold:
     def _at(self, seconds: float) -> _Counted:
         while seconds >= MOST * self._width:
             self._widen()
-        return self._counted.setdefault(int(seconds / self._width), _Counted())
+        return self._counted[int(seconds / self._width)]
 
     def _widen(self) -> None:
         self._width *= 2
-        finer, self._counted = self._counted, {}
+        finer, self._counted = self._counted, defaultdict(_Counted)
         for number in sorted(finer):
-            self._counted.setdefault(number // 2, _Counted()).merge(finer[number])
+            self._counted[number // 2].merge(finer[number])
 
 
 def _count(event: Event, counted: _Counted) -> None:

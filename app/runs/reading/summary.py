@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -67,7 +67,8 @@ class SummaryFold:
     jobs: Counter[str] = field(default_factory=Counter)
     orders: Counter[str] = field(default_factory=Counter)
     latency: dict[str, Latency] = field(default_factory=lambda: {stage: Latency() for stage in STAGES})
-    steps: dict[str, Latency] = field(default_factory=dict)  # by type, but for those that are stages of their own
+    # By type, but for those that are stages of their own. Made when missing: a histogram is dear.
+    steps: defaultdict[str, Latency] = field(default_factory=lambda: defaultdict(Latency))
     workers: dict[str, WorkerFigures] = field(default_factory=dict)
     clock: RunClock = field(default_factory=RunClock)
     load: LoadFold = field(default_factory=LoadFold)
@@ -126,7 +127,7 @@ class SummaryFold:
         data = event.data
         succeeded = event.kind == kinds.STEP_SUCCEEDED
         if data["type"] != "GENERATE_HL7":  # that is hl7_ack
-            self.steps.setdefault(data["type"], Latency()).record(data["seconds"])
+            self.steps[data["type"]].record(data["seconds"])
         match data["type"]:
             case "GENERATE_HL7":
                 self._order_sent(data)

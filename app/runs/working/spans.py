@@ -6,6 +6,7 @@ no sampled context passes through them. The steps of a job in a process of its o
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ _present: ContextVar[TraceContext | None] = ContextVar("present", default=None) 
 
 
 class TracedJob:
-    """A job that a hand is at, told of in a span when it has ended, however it did."""
+    """A job that a hand is at, told of in one span when it has ended, however it did."""
 
     def __init__(self, running: Running, claimed: Claimed, order: TraceContext, tracing: Tracing) -> None:
         self._running = running
@@ -36,6 +37,7 @@ class TracedJob:
         self._tracing = tracing
         self._context = order.child(claimed.claim.fence)
         self._begun = time.time()
+        self._told = threading.Lock()  # held once and for all
 
     def settle(self) -> bool:
         return self._running.settle()
@@ -57,6 +59,8 @@ class TracedJob:
         return finish
 
     def _tell(self, finish: JobFinish) -> None:
+        if not self._told.acquire(blocking=False):
+            return  # it was given up, and has ended after all
         job, claim = self._claimed.job, self._claimed.claim
         exchange = "" if job.queue == INLINE_QUEUE else self._tracing.exchange
         attributes = {
