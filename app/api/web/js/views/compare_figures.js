@@ -1,0 +1,36 @@
+// The figures of two runs: those that changed, and whether that is for the better.
+
+import { html, useState } from '../dom.js'
+import { bytes, count, rate, seconds } from '../format.js'
+import { Select, Table } from '../ui.js'
+
+const TONES = { better: 'good', worse: 'bad' }
+const ARROWS = { better: '▲', worse: '▼' } // beside the word, for a glance over many lines
+const SHOWN = [['changed', 'those that changed'], ['better', 'better'], ['worse', 'worse'], ['all', 'all']]
+
+export function Figures({ figures, names }) {
+  const [shown, setShown] = useState('changed')
+  const rows = figures.filter((each) => shown === 'all' || (shown === 'changed' ? each.effect !== 'same' : each.effect === shown))
+  const many = (effect) => figures.filter((each) => each.effect === effect).length
+  return html`<div class="card"><div class="head"><h2>Figures</h2>
+      <span><b class="good">${many('better')} better</b>, <b class="bad">${many('worse')} worse</b>, ${many('different')} different, ${many('same')} the same within 5 %</span></div>
+    <div class="filters"><${Select} label="Show" value=${shown} onInput=${setShown} options=${SHOWN} /></div>
+    <${Table} label="Figures" rows=${rows} empty="No figure is like this." columns=${[
+      ['Figure', (each) => html`<code>${each.figure}</code>`],
+      [names[0], (each) => told(each.figure, each.before), true],
+      [names[1], (each) => told(each.figure, each.after), true],
+      ['Change', (each) => change(each.change), true],
+      ['Effect', (each) => html`<b class=${TONES[each.effect] || ''}>${ARROWS[each.effect] && html`<span aria-hidden="true">${ARROWS[each.effect]} </span>`}${each.effect}</b>`],
+    ]} /></div>`
+}
+
+function told(figure, value) {
+  if (value === null) return '–'
+  if (figure.startsWith('latency_seconds.') || figure.endsWith('_seconds')) return seconds(value)
+  if (figure.endsWith('bytes_stored')) return bytes(value)
+  if (figure.endsWith('bytes_per_second')) return `${bytes(value)}/s`
+  if (figure.startsWith('rates.')) return rate(value)
+  return Number.isInteger(value) ? count(value) : rate(value)
+}
+
+const change = (share) => (share === null ? '–' : `${share > 0 ? '+' : ''}${(100 * share).toFixed(Math.abs(share) < 0.1 ? 1 : 0)} %`)
