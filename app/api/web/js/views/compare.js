@@ -2,7 +2,7 @@
 
 import { get, openPage } from '../api.js'
 import { html, useState } from '../dom.js'
-import { count, moment } from '../format.js'
+import { count, moment, tone } from '../format.js'
 import { usePoll } from '../live.js'
 import { go, to } from '../router.js'
 import { Badge, Empty, Loaded, Moment, Pairs, Select, Table, toast } from '../ui.js'
@@ -20,8 +20,8 @@ export function Compare({ parts }) {
   const open = () => openPage(pathOf(before, after), { format: 'html' }).catch((error) => toast(error.message, 'bad'))
   return html`<div class="head"><h1>Compare two runs</h1>${both && html`<div class="actions">
       <button onClick=${() => go('compare', after, before)}>Swap them</button><button onClick=${open}>As a page of its own</button></div>`}</div>
-    <${Pickers} key=${`${before}/${after}`} before=${before} after=${after} />
-    ${both && html`<${Comparison} key=${`${before}/${after}/`} before=${before} after=${after} />`}`
+    <div><${Pickers} key=${`${before}/${after}`} before=${before} after=${after} /></div>
+    <div>${both && html`<${Comparison} key=${`${before}/${after}`} before=${before} after=${after} />`}</div>`
 }
 
 function Pickers({ before, after }) {
@@ -49,13 +49,13 @@ function Comparison({ before, after }) {
   ]), 60, false, [])
   return html`<${Loaded} ...${found}>${([comparison, ...details]) => html`
     <div class="grid compared"><${One} title="Before" run=${comparison.before} /><${One} title="After" run=${comparison.after} /></div>
-    <${Figures} figures=${comparison.figures} names=${[comparison.before.run_key, comparison.after.run_key]} />
+    <${Settings} settings=${comparison.settings} />
     <${Overlaid} runs=${[comparison.before, comparison.after]} intervals=${details.map((each) => each.intervals)} />
-    <${Settings} settings=${comparison.settings} />`}</${Loaded}>`
+    <${Figures} figures=${comparison.figures} names=${[comparison.before.run_key, comparison.after.run_key]} />`}</${Loaded}>`
 }
 
 function One({ title, run }) {
-  return html`<section class="card" aria-label=${title}><div class="head"><h2><span class="soft">${title}</span> <a href=${to('runs', run.run_key)}><code>${run.run_key}</code></a></h2><${Badge} word=${run.headline} /></div>
+  return html`<section class="card" aria-label=${title}><div class="head"><h2><span class="soft">${title}</span> <a href=${to('runs', run.run_key)}><code>${run.run_key}</code></a></h2><${Badge} word=${run.headline} kind=${tone(run.headline) || tone(run.headline.toLowerCase())} /></div>
     <${Pairs} pairs=${[['Template', run.template], ['Orders', count(run.orders)], ['Seed', String(run.seed)], ['Made', html`<${Moment} at=${run.created_at} />`]]} /></section>`
 }
 

@@ -5,7 +5,6 @@ import { bytes, count, rate, seconds } from '../format.js'
 import { Select, Table } from '../ui.js'
 
 const TONES = { better: 'good', worse: 'bad' }
-const ARROWS = { better: '▲', worse: '▼' } // beside the word, for a glance over many lines
 const SHOWN = [['changed', 'those that changed'], ['better', 'better'], ['worse', 'worse'], ['all', 'all']]
 
 export function Figures({ figures, names }) {
@@ -20,7 +19,7 @@ export function Figures({ figures, names }) {
       [names[0], (each) => told(each.figure, each.before), true],
       [names[1], (each) => told(each.figure, each.after), true],
       ['Change', (each) => change(each.change), true],
-      ['Effect', (each) => html`<b class=${TONES[each.effect] || ''}>${ARROWS[each.effect] && html`<span aria-hidden="true">${ARROWS[each.effect]} </span>`}${each.effect}</b>`],
+      ['Effect', (each) => (TONES[each.effect] ? html`<b class=${TONES[each.effect]}>${each.effect}</b>` : each.effect)],
     ]} /></div>`
 }
 

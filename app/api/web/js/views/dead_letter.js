@@ -13,12 +13,14 @@ const OUTCOMES = { succeeded: 'good', failed: 'bad', cancelled: 'open', retried:
 export function DeadLetter({ id, may }) {
   const found = usePoll(() => get(`${LETTERS}/${encodeURIComponent(id)}`), 5, true, [id])
   return html`<p><a href=${to('dead-letters')}>All dead letters</a></p>
-    <${Loaded} ...${found}>${(letter) => html`<${Head} letter=${letter} may=${may} again=${found.again} />
+    ${!found.value && html`<div class="head"><h1><span class="soft">Dead letter</span> ${id}</h1></div>`}
+    <div><${Loaded} ...${found}>${(letter) => html`<${Head} letter=${letter} may=${may} again=${found.again} />
       <div class="note ${letter.state === 'OPEN' ? 'bad' : ''}"><p>${letter.reason}</p></div>
+      ${letter.state === 'OPEN' && !letter.run_id && html`<div class="note open"><p>It is no job of a run, so nothing can be tried again. Look at the message, then discard the letter.</p></div>`}
       <div class="card"><h2>What it was</h2><${Facts} letter=${letter} /></div>
       <${History} attempts=${letter.history} />
       ${letter.traceback && html`<div class="card"><h2>Traceback</h2><pre>${letter.traceback}</pre></div>`}
-      <div class="card"><h2>Message</h2><pre>${readable(letter.body) || 'It was empty.'}</pre></div>`}</${Loaded}>`
+      <div class="card"><h2>Message</h2><pre>${readable(letter.body) || 'It was empty.'}</pre></div>`}</${Loaded}></div>`
 }
 
 function Head({ letter, may, again }) {
@@ -26,7 +28,7 @@ function Head({ letter, may, again }) {
   const isOpen = letter.state === 'OPEN'
   return html`<div class="head"><h1><span class="soft">Dead letter</span> ${letter.id}</h1><${LetterState} state=${letter.state} /><span class="soft">${words(letter.kind)}: ${KINDS[letter.kind]}</span>
     <div class="actions">
-      ${may('operator') && isOpen && html`<${Action} act=${() => post(`${path}/retry`).finally(again)} done=${toldOfRetry} confirm="Its one job goes on where it failed; if its run has ended with errors, it is reopened.">Retry</${Action}>`}
+      ${may('operator') && isOpen && letter.run_id && html`<${Action} act=${() => post(`${path}/retry`).finally(again)} done=${toldOfRetry} confirm="Its one job goes on where it failed; if its run has ended with errors, it is reopened.">Retry</${Action}>`}
       ${may('admin') && isOpen && html`<${Action} kind="danger" act=${() => ask('DELETE', path).finally(again)} done="The letter is discarded" confirm="This one letter is settled without doing anything; its order stays failed.">Discard</${Action}>`}</div></div>`
 }
 

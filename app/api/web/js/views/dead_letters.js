@@ -32,7 +32,7 @@ function List({ query, may }) {
         says="Their jobs go on where they failed, and runs that have ended with errors are reopened." />`}
       ${may('admin') && html`<${Bulk} ...${bulk} title="Discard" kind="danger" act=${(body) => post(`${LETTERS}/discard`, body)} told=${({ letters: many }) => `${count(many)} dead letters are discarded`}
         says="They are settled without doing anything; their orders stay failed." />`}</div></div>
-    <${Loaded} ...${statistics}>${(found) => html`<${Statistics} found=${found} choose=${(group) => { setState('OPEN'); setFilters({ ...filters, ...group }) }} />`}</${Loaded}>
+    <div><${Loaded} ...${statistics}>${(found) => html`<${Statistics} found=${found} choose=${(group) => { setState('OPEN'); setFilters({ ...filters, ...group }) }} />`}</${Loaded}></div>
     <${Refused} letters=${refused} />
     <${Filters} state=${state} setState=${setState} filters=${filters} setFilters=${setFilters} groups=${statistics.value?.groups || []} />
     <div class="card"><${Loaded} ...${letters}>${({ items }) => html`<${Letters} letters=${items} isFiltered=${state !== 'any' || Object.values(filters).some(Boolean)} />
@@ -66,7 +66,7 @@ function Filters({ state, setState, filters, setFilters, groups }) {
     ${select('Queue', 'queue', namesOf(groups, 'queue', filters.queue))}
     <${Input} label="Run" value=${filters.run} onInput=${set('run')} placeholder="run key or id" spellcheck="false" size="10" />
     <${Input} label="Reason has" value=${filters.search} onInput=${set('search')} size="14" />
-    <button onClick=${() => { setState('OPEN'); setFilters(Object.fromEntries(FILTERS.map((name) => [name, '']))) }}>All that are open</button></div>`
+    <button onClick=${() => { setState('OPEN'); setFilters(Object.fromEntries(FILTERS.map((name) => [name, '']))) }}>Clear the filters</button></div>`
 }
 
 function Letters({ letters, isFiltered }) {

@@ -14,7 +14,7 @@ export function Destinations() {
   const health = usePoll(() => get(`${HEALTH}/destinations`), 2, true, [])
   return html`<div class="head"><h1>Destinations and services</h1></div>
     <${Services} />
-    <${Loaded} ...${health}>${({ destinations, parked }) => html`<${Known} destinations=${destinations} /><${Parked} parked=${parked} />`}</${Loaded}>`
+    <div><${Loaded} ...${health}>${({ destinations, parked }) => html`<${Known} destinations=${destinations} /><${Parked} parked=${parked} />`}</${Loaded}></div>`
 }
 
 function Services() {
@@ -24,7 +24,7 @@ function Services() {
     <${Loaded} ...${services}>${(found) => html`<${Table} label="Services" rows=${found.map((each, index) => ({ ...each, title: SERVICES[index][1] }))} columns=${[
       ['Service', (each) => each.title],
       ['State', (each) => html`<${Badge} word=${each.ready ? 'well' : 'not well'} kind=${each.ready ? 'good' : 'bad'} />`],
-      ['Detail', (each) => html`<div class="reason">${each.detail}${each.draining ? `; ${count(each.draining)} take no more` : ''}</div>`],
+      ['Detail', (each) => html`<span>${each.detail}${each.draining ? `; ${count(each.draining)} take no more` : ''}</span>`],
     ]} />`}</${Loaded}></div>`
 }
 

@@ -12,7 +12,7 @@ export const sum = (parked) => parked.reduce((total, each) => total + each.jobs,
 
 export function Parked({ parked }) {
   return html`<div class="card"><h2>Parked jobs</h2><${Table} label="Parked jobs" rows=${parked} link=${(each) => to('runs', each.run_key)}
-    empty=${html`<p>No job is parked.</p><p>Jobs are while their destination is away, their run is paused, or a queue was purged for later.</p>`} columns=${[
+    empty=${html`<p>No job is parked.</p><p>Jobs are parked while their destination is away, their run is paused, or a queue was purged for later.</p>`} columns=${[
       ['Run', (each) => html`<code>${each.run_key}</code>`],
       ['Wait for', (each) => html`<${WaitFor} what=${each.waiting_for} />`],
       ['Jobs', (each) => count(each.jobs), true],

@@ -10,6 +10,8 @@ import { Scale } from './scale.js'
 
 const DECISIONS = '/api/admin/scaling-decisions'
 const PAGE = 200 // looks: 50 minutes, at one every 15 s
+const workers = (many) => `${count(many)} ${many === 1 ? 'worker' : 'workers'}`
+
 const TONES = { steady: 'good', out: 'live', in: 'live', pinned: 'open', held: 'bad' }
 
 export function Pool({ pool, may }) {
@@ -36,9 +38,9 @@ function Facts({ pool }) {
   return html`<${Pairs} pairs=${[
     ['Deployment', html`<code>${pool.deployment}</code>`],
     ['Queues', pool.queues.map((queue) => html`<code>${queue}</code> `)],
-    ['By the load', `${count(pool.min)} to ${count(pool.max)} workers`],
-    ['Size', decision ? `${count(decision.after)} workers are to be there${decision.workers === null ? '' : `, ${count(decision.workers)} tell of themselves`}` : 'no autoscaler has looked yet'],
-    ['Pin', pin ? html`${count(pin.replicas)} workers until <${Moment} at=${pin.until} />, by ${pin.by}` : 'none'],
+    ['By the load', `${count(pool.min)} to ${workers(pool.max)}`],
+    ['Size', decision ? `${workers(decision.after)} decided${decision.workers === null ? '' : `, ${count(decision.workers)} there`}` : 'no autoscaler has looked yet'],
+    ['Pin', pin ? html`${workers(pin.replicas)} until <${Moment} at=${pin.until} />, by ${pin.by}` : 'none'],
     ['Last decision', decision ? html`<${Kind} decision=${decision} /> ${decision.reason} <span class="soft">(<${Moment} at=${decision.at} />)</span>` : html`none; <code>yeeter autoscaler</code> makes them`],
   ]} />`
 }
@@ -51,9 +53,9 @@ function Course({ pool, decisions }) {
   if (x.length < 2) return null
   return html`<div class="grid pool-course">
     <${Chart} title="Workers of ${pool}" times=${true} x=${x} format=${count} series=${[
-      { name: 'decided', values: of((each) => each.after), stepped: true },
       { name: 'by the load alone', values: of((each) => each.wanted), stepped: true },
-      { name: 'there', values: of((each) => each.workers), stepped: true }]} />
+      { name: 'there', values: of((each) => each.workers), stepped: true },
+      { name: 'decided', values: of((each) => each.after), stepped: true }]} />
     <${Chart} title="Backlog of ${pool}" times=${true} x=${x} format=${count} series=${[
       { name: 'ready', values: of((each) => each.ready) },
       { name: 'with workers', values: of((each) => each.unacknowledged) },

@@ -6,6 +6,7 @@ import { count } from '../format.js'
 
 const KEPT = 450 // looks: a quarter of an hour
 const LINES = 4 // as many as there are colours
+const FEW = 4 // looks that make no line yet
 
 export function Depths({ queues, at }) {
   const [looks, setLooks] = useState([])
@@ -14,7 +15,7 @@ export function Depths({ queues, at }) {
     setLooks((before) => [...before.slice(1 - KEPT), { at, depths }])
   }, [at])
   const lines = deepest(looks)
-  if (!lines.length || looks.length < 2) return null
+  if (!lines.length || looks.length < FEW) return null
   return html`<${Chart} title="Messages that wait, since this page was opened" times=${true} x=${looks.map((look) => look.at)} format=${count}
     series=${lines.map((name) => ({ name, values: looks.map((look) => look.depths[name] ?? null) }))} />`
 }

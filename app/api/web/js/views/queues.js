@@ -19,14 +19,14 @@ export function Queues({ may }) {
   const again = () => { figures.again(); health.again() }
   const parked = health.value?.parked || []
   return html`<div class="head"><h1>Queues</h1></div>
-    <${Loaded} ...${figures}>${({ queues, unpublished, due, at }) => html`
+    <div><${Loaded} ...${figures}>${({ queues, unpublished, due, at }) => html`
       <${Figures} pairs=${[
         ['Ready', count(total(queues, 'ready'))], ['With workers', count(total(queues, 'unacknowledged'))],
-        ['To be published', count(unpublished)], ['of these now', count(due)], ['Parked', count(sum(parked))]]} />
+        ['To be published', count(unpublished)], ['Due now', count(due)], ['Parked', count(sum(parked))]]} />
       <${Notes} queues=${queues} />
       <${Depths} queues=${queues} at=${at} />
-      <div class="card"><${Every} queues=${queues} uses=${uses.value?.items || []} parked=${parked} may=${may} again=${again} /></div>`}</${Loaded}>
-    <${Loaded} ...${health}>${({ parked: jobs }) => html`<${Parked} parked=${jobs} />`}</${Loaded}>`
+      <div class="card"><${Every} queues=${queues} uses=${uses.value?.items || []} parked=${parked} may=${may} again=${again} /></div>`}</${Loaded}></div>
+    <div><${Loaded} ...${health}>${({ parked: jobs }) => html`<${Parked} parked=${jobs} />`}</${Loaded}></div>`
 }
 
 // null where none of them can be told.
@@ -40,7 +40,7 @@ function Notes({ queues }) {
   const notes = [...new Set(queues.map((queue) => queue.note))].filter(Boolean)
   return notes.map((note) => {
     const names = queues.filter((queue) => queue.note === note).map((queue) => queue.name)
-    return html`<div class="note"><p>${names.length < queues.length && `${names.join(', ')}: `}${note}</p></div>`
+    return html`<div class="note"><p>Not all can be told of ${names.length < queues.length ? names.join(', ') : 'these queues'}: ${note}</p></div>`
   })
 }
 
@@ -53,7 +53,7 @@ function Every({ queues, uses, parked, may, again }) {
       ['Ready', (queue) => count(queue.ready), true],
       ['With workers', (queue) => count(queue.unacknowledged), true],
       ['Consumers', (queue) => html`<span class=${queue.ready && queue.consumers === 0 ? 'badge bad' : ''}>${count(queue.consumers)}</span>`, true],
-      ['Used by', (queue) => (queue.name === DEAD ? html`<span class="soft">what could not be delivered, on its way to the dead letters</span>` : usedBy(queue.name).join(', '))],
+      ['Used by', (queue) => (queue.name === DEAD ? html`<div class="reason soft">what could not be delivered, on its way to the dead letters</div>` : html`<div class="reason">${usedBy(queue.name).join(', ')}</div>`)],
       ...(may('admin') ? [actions] : []),
     ]} />
     ${purged && html`<${Purge} queue=${purged} onClose=${() => setPurged(null)} done=${again} />`}`

@@ -17,7 +17,7 @@ export function Scale({ pool, onClose }) {
     setError(null)
     try {
       await post('/api/admin/workers/scale', { pool: pool.name, replicas: wholeOf(replicas), seconds: seconds ? Number(seconds) : null })
-      toast(`Pool ${pool.name} is to have ${replicas.trim()} workers`)
+      toast(`The number of pool ${pool.name} is set to ${replicas.trim()}`)
       onClose()
     } catch (problem) {
       setError(problem)
