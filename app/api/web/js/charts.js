@@ -46,11 +46,14 @@ function optionsOf(series, format, times, width) {
       { ...axis, size: 64, values: (_, values) => values.map((value) => format(value)) },
     ],
     series: [{}, ...series.map((each, index) => ({
-      label: each.name, stroke: () => colour(`--series-${index + 1}`), width: 2, spanGaps: true, points: { show: false },
+      label: each.name, stroke: () => colour(`--series-${index + 1}`), width: 2, spanGaps: true, points: { show: isAlone },
       paths: each.stepped ? UPlot.paths.stepped({ align: 1 }) : undefined,
     }))],
   }
 }
+
+// A value with none beside it makes no line.
+const isAlone = (plot, index) => plot.data[index].filter((value) => value !== null).length === 1
 
 // The charts of a run's course, from its intervals.
 export function courseOf(intervals) {

@@ -6,7 +6,7 @@ import { count, moment, tone } from '../format.js'
 import { usePoll } from '../live.js'
 import { go, to } from '../router.js'
 import { Badge, Empty, Loaded, Moment, Pairs, Select, Table, toast } from '../ui.js'
-import { Figures } from './compare_figures.js'
+import { Figures, Tally } from './compare_figures.js'
 import { Overlaid } from './compare_charts.js'
 
 const RUNS = '/api/simulator/runs'
@@ -49,6 +49,7 @@ function Comparison({ before, after }) {
   ]), 60, false, [])
   return html`<${Loaded} ...${found}>${([comparison, ...details]) => html`
     <div class="grid compared"><${One} title="Before" run=${comparison.before} /><${One} title="After" run=${comparison.after} /></div>
+    <${Tally} figures=${comparison.figures} />
     <${Settings} settings=${comparison.settings} />
     <${Overlaid} runs=${[comparison.before, comparison.after]} intervals=${details.map((each) => each.intervals)} />
     <${Figures} figures=${comparison.figures} names=${[comparison.before.run_key, comparison.after.run_key]} />`}</${Loaded}>`

@@ -10,9 +10,7 @@ const SHOWN = [['changed', 'those that changed'], ['better', 'better'], ['worse'
 export function Figures({ figures, names }) {
   const [shown, setShown] = useState('changed')
   const rows = figures.filter((each) => shown === 'all' || (shown === 'changed' ? each.effect !== 'same' : each.effect === shown))
-  const many = (effect) => figures.filter((each) => each.effect === effect).length
-  return html`<div class="card"><div class="head"><h2>Figures</h2>
-      <span><b class="good">${many('better')} better</b>, <b class="bad">${many('worse')} worse</b>, ${many('different')} different, ${many('same')} the same within 5 %</span></div>
+  return html`<div class="card"><h2>Figures</h2>
     <div class="filters"><${Select} label="Show" value=${shown} onInput=${setShown} options=${SHOWN} /></div>
     <${Table} label="Figures" rows=${rows} empty="No figure is like this." columns=${[
       ['Figure', (each) => html`<code>${each.figure}</code>`],
@@ -21,6 +19,11 @@ export function Figures({ figures, names }) {
       ['Change', (each) => change(each.change), true],
       ['Effect', (each) => (TONES[each.effect] ? html`<b class=${TONES[each.effect]}>${each.effect}</b>` : each.effect)],
     ]} /></div>`
+}
+
+export function Tally({ figures }) {
+  const many = (effect) => figures.filter((each) => each.effect === effect).length
+  return html`<div class="note"><p>Of ${figures.length} figures, <b class="good">${many('better')} are better</b>, <b class="bad">${many('worse')} worse</b>, ${many('different')} different, and ${many('same')} the same within 5 %.</p></div>`
 }
 
 function told(figure, value) {

@@ -75,11 +75,11 @@ function Letters({ letters, isFiltered }) {
   return html`<${Table} label="Dead letters" rows=${letters} link=${(letter) => to('dead-letters', letter.id)} empty=${empty} columns=${[
     ['Letter', (letter) => letter.id],
     ['State', (letter) => html`<${LetterState} state=${letter.state} />`],
+    ['Reason', (letter) => html`<div class="reason">${letter.reason}</div>`],
     ['Kind', (letter) => html`<span title=${KINDS[letter.kind]}>${words(letter.kind)}</span>`],
     ['Run', (letter) => (letter.run_key ? html`<a href=${to('runs', letter.run_key)}><code>${letter.run_key}</code></a>` : '–')],
     ['Order', (letter) => count(letter.order_number), true],
     ['Step', (letter) => html`<code>${letter.step_type || '–'}</code>`],
-    ['Reason', (letter) => html`<div class="reason">${letter.reason}</div>`],
     ['At', (letter) => html`<${Moment} at=${letter.at} />`],
   ]} />`
 }
