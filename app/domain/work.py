@@ -302,6 +302,7 @@ class DeadLetterFilter:
     queue: str | None = None
     kind: DeadLetterKind | None = None
     search: str | None = None  # part of the reason
+    step_type: str | None = None
 
 
 MAX_SELECTED = 1000  # dead letters of one request: they are settled in one transaction

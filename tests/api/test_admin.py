@@ -62,6 +62,8 @@ def test_letters_are_listed_newest_first_filtered_and_paged(picky_server: Server
     assert sorted(letters_of(picky_server, dead_run, search="TASTE TODAY")) == [3]
     assert letters_of(picky_server, dead_run, state="RETRIED") == {}
     assert letters_of(picky_server, dead_run, queue="elsewhere") == {}
+    assert sorted(letters_of(picky_server, dead_run, step_type="PICKY")) == [1, 3, 4, 6]
+    assert letters_of(picky_server, dead_run, step_type="SEND_DICOM") == {}
 
     query: dict[str, Any] = {"run": dead_run["id"], "limit": 3}
     first = picky_server.http.get(LETTERS, params=query).json()
@@ -149,6 +151,8 @@ def test_dead_jobs_are_tried_again_and_the_run_becomes_whole(picky_server: Serve
     assert http.post(one).json() == {"jobs": 0, "runs": [], "refused": []}
     check_problem(http.delete(f"{LETTERS}/{letters[1]['id']}"), 409)
 
+    nothing = http.post(f"{LETTERS}/retry", json={"run": run["run_key"], "step_type": "SEND_DICOM"})
+    assert (nothing.status_code, nothing.json()["jobs"]) == (202, 0)
     two = http.post(f"{LETTERS}/retry", json={"run": run["run_key"], "search": "not to my taste", "limit": 1})
     assert (two.status_code, two.json()["jobs"]) == (202, 1)
     ended = picky_server.wait_for_end(run["id"])

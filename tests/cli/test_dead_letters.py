@@ -96,10 +96,11 @@ def check_letters(picky: Yeeter, letters: dict[int, dict[str, Any]]) -> None:
             ("--search", "no taste"),
             ("--run", "7K3QX0AB", "--limit", "1"),
             ("--state", "discarded"),
+            ("--step", "SEND_DICOM"),
         )
     ]
     assert [sorted(found) for found in numbers[:2]] == [[2, 9], [7]]
-    assert (len(numbers[2]), numbers[3]) == (1, [])
+    assert (len(numbers[2]), *numbers[3:]) == (1, [], [])
     statistics = picky("dead-letters", "stats", "--json").json
     assert (statistics["open"], statistics["retried"], statistics["discarded"]) == (4, 0, 0)
     assert {(group["kind"], group["count"]) for group in statistics["groups"]} == {

@@ -185,6 +185,8 @@ def test_letters_are_found_by_what_is_asked_for(play: Play, queue: str) -> None:
     assert found(run="nobody") == []
     assert found(run=None, queue=queue) == [0, 1]
     assert found(queue="elsewhere") == []
+    assert found(step_type=TYPES[1]) == [0, 1]
+    assert found(step_type=TYPES[2]) == []
     with play.database.transaction() as work:
         assert work.dead_letters.matching(DeadLetterFilter(run=play.run.id), 1) == [letters[0]]
 

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.api.conftest import Server, running_server
 
 CHROMIUM = Path("/usr/bin/chromium")
 WIDE, NARROW = (1280, 900), (360, 800)
 PATIENCE = 30_000  # ms that a page takes at most on a busy machine
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,12 @@ def to_letter(row: Row[Any]) -> DeadLetterRow:
 
 def matching(statement: Select[Any], wanted: DeadLetterFilter) -> Select[Any]:
     """The statement, which selects from the letters and their runs, for those that are wanted."""
-    given = {_c.state: wanted.state, _c.queue: wanted.queue, _c.kind: wanted.kind}
+    given = {
+        _c.state: wanted.state,
+        _c.queue: wanted.queue,
+        _c.kind: wanted.kind,
+        _c.step_type: wanted.step_type,
+    }
     statement = statement.where(*(column == value for column, value in given.items() if value is not None))
     if wanted.run is not None:
         statement = statement.where(by_id_or_key(wanted.run))

@@ -47,6 +47,7 @@ class SelectionBody(Body):
     queue: str | None = Field(default=None, max_length=MAX_TEXT)
     kind: DeadLetterKind | None = None
     search: str | None = Field(default=None, max_length=MAX_TEXT, description="part of the reason")
+    step_type: str | None = Field(default=None, max_length=MAX_TEXT, description="of the step that failed")
     limit: int = Field(default=MAX_SELECTED, ge=1, le=MAX_SELECTED)
 
     @model_validator(mode="after")
@@ -56,7 +57,9 @@ class SelectionBody(Body):
         return self
 
     def selection(self) -> DeadLetterSelection:
-        wanted = DeadLetterFilter(run=self.run, queue=self.queue, kind=self.kind, search=self.search)
+        wanted = DeadLetterFilter(
+            run=self.run, queue=self.queue, kind=self.kind, search=self.search, step_type=self.step_type
+        )
         return DeadLetterSelection(tuple(self.ids or ()), wanted, self.limit)
 
 
@@ -68,11 +71,12 @@ def list_dead_letters(
     queue: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
     kind: DeadLetterKind | None = None,
     search: Annotated[str | None, Query(max_length=MAX_TEXT, description="part of the reason")] = None,
+    step_type: Annotated[str | None, Query(max_length=MAX_TEXT, description="of the step that failed")] = None,
     after: After = None,
     limit: Limit = 50,
 ) -> PageView[DeadLetterView]:
     """Dead letters, the newest first."""
-    wanted = DeadLetterFilter(state, run, queue, kind, search)
+    wanted = DeadLetterFilter(state, run, queue, kind, search, step_type)
     page = api.bundle.database.queries.dead_letters(wanted, after=after, limit=limit)
     return PageView(items=[DeadLetterView.model_validate(row) for row in page.rows], next_cursor=page.next_cursor)
 

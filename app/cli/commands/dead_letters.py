@@ -51,6 +51,7 @@ Run = Annotated[str | None, typer.Option(metavar="RUN", help="Only letters of th
 Queue = Annotated[str | None, typer.Option(metavar="QUEUE", help="Only letters of this queue.")]
 Kind = Annotated[DeadLetterKind | None, typer.Option(case_sensitive=False, help="Only letters of this kind.")]
 Search = Annotated[str | None, typer.Option(metavar="TEXT", help="Only with this in their reason.")]
+Step = Annotated[str | None, typer.Option(metavar="TYPE", help="Only where a step of this type failed.")]
 Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", min=1, help="Letters.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="All that are open.")]
 AtMost = Annotated[int, typer.Option("--limit", min=1, max=MAX_SELECTED, help="At most so many, the oldest first.")]
@@ -65,12 +66,13 @@ def list_(
     queue: Queue = None,
     kind: Kind = None,
     search: Search = None,
+    step: Step = None,
     limit: options.Limit = 100,
     server: options.Server = None,
     json: options.Json = False,
 ) -> None:
     """Show dead letters, the newest first."""
-    wanted = DeadLetterFilter(state, run, queue, kind, search)
+    wanted = DeadLetterFilter(state, run, queue, kind, search, step)
     with open_backend(server) as backend:
         rows = backend.dead_letters(wanted, limit)
     if json:
@@ -119,6 +121,7 @@ def retry(
     queue: Queue = None,
     kind: Kind = None,
     search: Search = None,
+    step: Step = None,
     all_: All = False,
     limit: AtMost = MAX_SELECTED,
     yes: options.Yes = False,
@@ -126,7 +129,8 @@ def retry(
     json: options.Json = False,
 ) -> None:
     """Have their jobs go on where they failed; a run that has ended with errors is reopened."""
-    selection = _selection(ids, DeadLetterFilter(run=run, queue=queue, kind=kind, search=search), limit, all_)
+    wanted = DeadLetterFilter(run=run, queue=queue, kind=kind, search=search, step_type=step)
+    selection = _selection(ids, wanted, limit, all_)
     with open_backend(server) as backend:
         _ask(backend, selection, "retry", yes)
         outcome = backend.retry_dead_letters(selection)
@@ -148,6 +152,7 @@ def discard(
     queue: Queue = None,
     kind: Kind = None,
     search: Search = None,
+    step: Step = None,
     all_: All = False,
     limit: AtMost = MAX_SELECTED,
     yes: options.Yes = False,
@@ -155,7 +160,8 @@ def discard(
     json: options.Json = False,
 ) -> None:
     """Settle them without doing anything; their orders stay FAILED."""
-    selection = _selection(ids, DeadLetterFilter(run=run, queue=queue, kind=kind, search=search), limit, all_)
+    wanted = DeadLetterFilter(run=run, queue=queue, kind=kind, search=search, step_type=step)
+    selection = _selection(ids, wanted, limit, all_)
     with open_backend(server) as backend:
         _ask(backend, selection, "discard", yes)
         outcome = backend.discard_dead_letters(selection)

@@ -9,7 +9,8 @@ const dark = matchMedia('(prefers-color-scheme: dark)')
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
-// `x` and each of `series` ({name, values}) are arrays of one length; null is a gap. `times`: x are moments (Unix seconds).
+// `x` and each of `series` ({name, values, stepped?}) are arrays of one length; null is a gap; what is `stepped` holds until
+// it changes. `times`: x are moments (Unix seconds).
 export function Chart({ title, x, series, format, times = false }) {
   const place = useRef()
   const plot = useRef()
@@ -45,10 +46,14 @@ function optionsOf(series, format, times, width) {
       { ...axis, size: 64, values: (_, values) => values.map((value) => format(value)) },
     ],
     series: [{}, ...series.map((each, index) => ({
-      label: each.name, stroke: () => colour(`--series-${index + 1}`), width: 2, spanGaps: true, points: { show: false },
+      label: each.name, stroke: () => colour(`--series-${index + 1}`), width: 2, spanGaps: true, points: { show: isAlone },
+      paths: each.stepped ? UPlot.paths.stepped({ align: 1 }) : undefined,
     }))],
   }
 }
+
+// A value with none beside it makes no line.
+const isAlone = (plot, index) => plot.data[index].filter((value) => value !== null).length === 1
 
 // The charts of a run's course, from its intervals.
 export function courseOf(intervals) {

@@ -14,9 +14,9 @@ export function Overview({ run, progress }) {
   const metrics = usePoll(() => get(`${RUNS}/${run.id}/metrics`), 2, !over, [run.id, run.state])
   const detail = usePoll(() => get(`${RUNS}/${run.id}/metrics/detail`), 2, !over, [run.id, run.state])
   return html`<${Stages} run=${run} progress=${progress} />
-    <${Loaded} ...${metrics}>${(summary) => html`<${Key} run=${run} summary=${summary} progress=${progress} />
-      <${Thresholds} thresholds=${summary.thresholds} />`}</${Loaded}>
-    <${Loaded} ...${detail}>${({ intervals, stages }) => html`<${Course} intervals=${intervals} /><${Latency} stages=${stages} />`}</${Loaded}>
+    <div><${Loaded} ...${metrics}>${(summary) => html`<${Key} run=${run} summary=${summary} progress=${progress} />
+      <${Thresholds} thresholds=${summary.thresholds} />`}</${Loaded}></div>
+    <div><${Loaded} ...${detail}>${({ intervals, stages }) => html`<${Course} intervals=${intervals} /><${Latency} stages=${stages} />`}</${Loaded}></div>
     <${Facts} run=${run} />`
 }
 
