@@ -12,6 +12,7 @@ export function useRoute() {
   useEffect(() => {
     const change = () => { setRoute(parse()); scrollTo(0, 0) }
     addEventListener('hashchange', change)
+    setRoute(parse()) // it may have changed since this was first drawn
     return () => removeEventListener('hashchange', change)
   }, [])
   return route
