@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -24,6 +25,7 @@ from app.api.routes import (
     admin,
     dead_letters,
     destinations,
+    instances,
     metrics,
     monitoring,
     orders,
@@ -49,12 +51,14 @@ Plays a hospital's imaging department at load. Errors are problem documents (RFC
 an `Idempotency-Key`: sent again within 24 hours, it gets the first answer, and nothing happens twice.
 """
 
+PAINTERS = 2  # images made at once; who asks for more waits
 
 ROUTERS = (
     templates.router,
     step_types.router,
     runs.router,
     orders.router,
+    instances.router,
     metrics.router,
     dead_letters.router,
     admin.router,
@@ -81,6 +85,7 @@ def create_app(bundle: Bundle, producers: Producers | None = None) -> ASGIApp:
         LiveFigures(bundle.database),
         Allowlist(settings.allowed_destinations),
         ApiMetrics(bundle, sockets.feed_lag),
+        CapacityLimiter(PAINTERS),
     )
     rest = services.metrics.counting(_rest(services, sockets, Upkeep(duties_of(bundle))))
     known = Authentication(BodyLimits(sockets.application(rest)), access, open_paths(ROUTERS))

@@ -34,17 +34,21 @@ def order_detail(database: Database, run: Run, number: int) -> OrderDetailView:
     """One order with its message, acknowledgement, study, steps, jobs and events. Raises NotFound."""
     row, steps = database.queries.order(run.id, number)
     events = _events(database.feed, run, number)
-    template = template_of(run)
-    order = OrderPlanner(template, run.seed, run.run_key, run.base_time).order(number)
+    order = planned_order(run, number)
     return OrderDetailView(
         **OrderView.model_validate(row).model_dump(),
-        hl7=_message(OrmRenderer(template.hl7).render(order)),
+        hl7=_message(OrmRenderer(template_of(run).hl7).render(order)),
         acknowledgement=_acknowledgement(row),
         study=_study(order),
         steps=[StepExecutionView.model_validate(step) for step in steps],
         jobs=_jobs(events),
         events=events,
     )
+
+
+def planned_order(run: Run, number: int) -> Order:
+    """The order as it was, or would be, planned."""
+    return OrderPlanner(template_of(run), run.seed, run.run_key, run.base_time).order(number)
 
 
 def _events(feed: EventFeed, run: Run, number: int) -> list[EventView]:

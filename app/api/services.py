@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from app.api.figures import LiveFigures
@@ -21,6 +22,7 @@ class Services:
     figures: LiveFigures
     allowlist: Allowlist
     metrics: ApiMetrics
+    painters: CapacityLimiter  # threads that make images again
 
 
 async def _services(request: Request) -> Services:

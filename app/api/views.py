@@ -187,6 +187,27 @@ class StudyView(View):
     series: list[SeriesView]
 
 
+class InstanceView(View):
+    """One image of an order's study."""
+
+    index: int = Field(description="place in the study, from 0, over all of its series")
+    series: int = Field(description="Series Number, from 1")
+    number: int = Field(description="Instance Number, from 1 in each series")
+    sop_instance_uid: str
+    rows: int
+    columns: int
+
+
+class ElementView(View):
+    """One data element; those of a sequence's items come behind it."""
+
+    tag: str = Field(description="(gggg,eeee)")
+    name: str
+    vr: str
+    value: str = Field(description="several are joined by a backslash; a sequence says how many items it has")
+    depth: int = Field(description="0 in the data set itself, 1 in an item of one of its sequences, and so on")
+
+
 class StepExecutionView(View):
     step_index: int
     type: str

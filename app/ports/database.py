@@ -424,9 +424,16 @@ class RunQueries(Protocol):
         ...
 
     def orders(
-        self, run_id: str, *, state: OrderState | None, search: str | None, after: str | None, limit: int
+        self,
+        run_id: str,
+        *,
+        state: OrderState | None,
+        search: str | None,
+        after: str | None,
+        limit: int,
+        first: int | None = None,
     ) -> Page[OrderRow]:
-        """By number; ``search`` is an accession number, patient ID or part of the patient's name."""
+        """By number, from ``first`` on; ``search`` is an accession number, patient ID or part of the patient's name."""
         ...
 
     def order(self, run_id: str, number: int) -> tuple[OrderRow, list[StepRow]]: ...

@@ -69,7 +69,7 @@ class Fuzzed:
         document = Template.model_validate({"name": "fuzzed", "steps": STEPS}).model_dump(mode="json")
         play = Play(self._application.bundle.database, new_run(document=document, template_name="fuzzed"))
         play.begin(0, 1)
-        return {"id": play.run.run_key, "number": 1}
+        return {"id": play.run.run_key, "number": 1, "index": 0}
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         transport = httpx.ASGITransport(self._application.app, raise_app_exceptions=False)

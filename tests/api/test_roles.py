@@ -67,6 +67,9 @@ ROUTES: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/metrics/workers"): Role.VIEWER,
     ("GET", f"{RUNS}/{{id}}/orders"): Role.VIEWER,
     ("GET", f"{RUNS}/{{id}}/orders/{{number}}"): Role.VIEWER,
+    ("GET", f"{RUNS}/{{id}}/orders/{{number}}/instances"): Role.VIEWER,
+    ("GET", f"{RUNS}/{{id}}/orders/{{number}}/instances/{{index}}"): Role.VIEWER,
+    ("GET", f"{RUNS}/{{id}}/orders/{{number}}/instances/{{index}}/thumbnail"): Role.VIEWER,
     ("GET", f"{ADMIN}/queues"): Role.VIEWER,
     ("GET", f"{ADMIN}/workers"): Role.VIEWER,
     ("POST", f"{ADMIN}/workers/scale"): Role.ADMIN,
@@ -99,7 +102,7 @@ EVENTS: dict[str, Role | None] = {
 }
 
 CALLERS = (None, *Role)
-SAMPLE = {"{id}": "1", "{name}": "1", "{position}": "0", "{number}": "0"}
+SAMPLE = {"{id}": "1", "{name}": "1", "{position}": "0", "{number}": "0", "{index}": "0"}
 
 
 def may(caller: Role | None, needed: Role | None) -> bool:

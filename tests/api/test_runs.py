@@ -67,6 +67,7 @@ def test_orders_are_paged_filtered_and_searched(http: httpx.Client, ended_run: d
     assert [order["number"] for order in orders] == list(range(12))
     assert third["next_cursor"] is None
     assert http.get(path, params={"state": "FAILED"}).json()["items"] == []
+    assert http.get(path, params={"first": 5, "limit": 5}).json() == second
     for sought in (orders[3]["accession"], orders[3]["patient_name"].split("^")[0].lower()):
         found = [order["number"] for order in http.get(path, params={"search": sought}).json()["items"]]
         assert 3 in found
@@ -96,6 +97,23 @@ def test_an_order_is_told_whole(http: httpx.Client, ended_run: dict[str, Any]) -
 @pytest.mark.parametrize(("number", "status"), [(12, 404), (-1, 422), ("x", 422), (32**5, 422)])
 def test_an_order_that_is_not_there(http: httpx.Client, ended_run: dict[str, Any], number: Any, status: int) -> None:
     check_problem(http.get(f"{RUNS}/{ended_run['id']}/orders/{number}"), status)
+
+
+def test_an_order_s_images_are_made_again(http: httpx.Client, ended_run: dict[str, Any]) -> None:
+    order = f"{RUNS}/{ended_run['run_key']}/orders/3"
+    study = http.get(order).json()["study"]
+    (instance,) = http.get(f"{order}/instances").json()["items"]
+    elements = {line["name"]: line["value"] for line in http.get(f"{order}/instances/0").json()["items"]}
+    assert elements["SOP Instance UID"] == instance["sop_instance_uid"]
+    assert elements["Series Instance UID"] == study["series"][0]["series_uid"]
+    assert (elements["Rows"], elements["Columns"]) == (str(instance["rows"]), str(instance["columns"]))
+    thumbnail = http.get(f"{order}/instances/0/thumbnail")
+    assert (thumbnail.headers["content-type"], thumbnail.content[:4]) == ("image/png", b"\x89PNG")
+
+
+@pytest.mark.parametrize("path", ["3/instances/1", "3/instances/1/thumbnail", "12/instances", "12/instances/0"])
+def test_an_image_that_is_not_there(http: httpx.Client, ended_run: dict[str, Any], path: str) -> None:
+    check_problem(http.get(f"{RUNS}/{ended_run['id']}/orders/{path}"), 404)
 
 
 def test_a_run_key_is_taken_once(http: httpx.Client, ended_run: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from app.api.application import PAINTERS
 from app.api.body import BODY_SECONDS, MAX_BODY
 from app.api.documents import MAX_DEPTH
 from app.api.live.sockets import MAX_MESSAGE, MAX_SOCKETS, MAX_SUBSCRIPTIONS
@@ -24,6 +25,7 @@ def test_the_limits_are_these() -> None:
         f"| nesting of JSON and YAML | {MAX_DEPTH} deep; no YAML aliases |",
         f"| orders of a run | {MAX_ORDERS:,} |",
         f"| runs worked on by one server | {MAX_PRODUCERS}; more wait |",
+        f"| images made again at once, to be looked at | {PAINTERS}; more wait |",
         f"| sockets of one server | {MAX_SOCKETS:,}, those included that never say who they are; {MAX_SUBSCRIPTIONS} ",
         f"| attempts to tell a webhook | {len(DELAYS) + 1}, of 30 s at most |",
         f"| one message of a socket | {MAX_MESSAGE // 1024} KiB |",

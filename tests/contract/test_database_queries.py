@@ -47,6 +47,17 @@ def test_orders_come_in_pages_by_number(play: Play, limit: int, sizes: list[int]
     assert [row.number for page in found for row in page] == [0, 1, 2, 3, 5, 9, 100]
 
 
+def test_orders_begin_at_a_number_whether_it_is_there_or_not(play: Play) -> None:
+    play.begin(0, 1, 2, 5, 9)
+    assert numbers(play, first=0) == [0, 1, 2, 5, 9]
+    assert numbers(play, first=2) == [2, 5, 9]
+    assert numbers(play, first=3) == [5, 9]
+    assert numbers(play, first=10) == []
+    assert [[row.number for row in page] for page in pages(play, 2, first=1)] == [[1, 2], [5, 9]]
+    play.acknowledge(6, 7)
+    assert numbers(play, first=2, state=OrderState.WAITING) == [6, 7]
+
+
 def test_a_run_without_orders_has_one_empty_page(play: Play) -> None:
     assert pages(play, 10) == [[]]
 

@@ -79,7 +79,14 @@ class SqlRunQueries:
         return Page(rows, cursor)
 
     def orders(
-        self, run_id: str, *, state: OrderState | None, search: str | None, after: str | None, limit: int
+        self,
+        run_id: str,
+        *,
+        state: OrderState | None,
+        search: str | None,
+        after: str | None,
+        limit: int,
+        first: int | None = None,
     ) -> Page[OrderRow]:
         statement = select(*_ORDER_COLUMNS).where(orders.c.run_id == run_id).order_by(orders.c.number).limit(limit + 1)
         if state is not None:
@@ -93,6 +100,8 @@ class SqlRunQueries:
                     orders.c.patient_name.icontains(search, autoescape=True),
                 )
             )
+        if first is not None:
+            statement = statement.where(orders.c.number >= first)
         if after is not None:
             statement = statement.where(orders.c.number > decode_cursor(after, (int,))[0])
         found = [_order(row) for row in self._all(statement)]

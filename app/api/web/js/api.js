@@ -31,7 +31,7 @@ export const session = {
 }
 
 // Idempotency keys have a POST that is sent again after a lost answer happen once.
-export async function ask(method, path, { body, query, text = false, key = method === 'POST' } = {}) {
+export async function ask(method, path, { body, query, text = false, blob = false, key = method === 'POST' } = {}) {
   const headers = {}
   if (session.token) headers.Authorization = `Bearer ${session.token}`
   if (body !== undefined) headers['Content-Type'] = typeof body === 'string' ? 'application/yaml' : 'application/json'
@@ -47,10 +47,12 @@ export async function ask(method, path, { body, query, text = false, key = metho
   if (response.status === 401) session.whenRefused()
   if (!response.ok) throw new Problem(await response.json().catch(() => ({})), response.status)
   if (response.status === 204) return null
+  if (blob) return response.blob()
   return text ? response.text() : response.json()
 }
 
 export const get = (path, query) => ask('GET', path, { query })
+export const getBlob = (path) => ask('GET', path, { blob: true }) // a picture: <img> can't carry a token
 export const post = (path, body) => ask('POST', path, { body: body ?? {} })
 
 // A file of the server, saved by the browser: links can't carry a token.

@@ -23,6 +23,7 @@ export function useRoute() {
       scrollTo(0, 0)
     }
     addEventListener('hashchange', change)
+    setRoute(parse()) // it may have changed since this was first drawn
     return () => removeEventListener('hashchange', change)
   }, [])
   return route
