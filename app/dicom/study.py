@@ -40,7 +40,8 @@ def generate_study(order: Order) -> Iterator[EncodedInstance]:
     for number, series in enumerate(order.study.series, start=1):
         made = _Series(order, number, of_study, character_set)
         for instance in range(1, series.instances + 1):
-            yield made.instance(instance, instance_pixels(order.study, number, instance))
+            pixels = made.acquisition.pixels(instance - 1, noise_key(order.study, number, instance))
+            yield made.instance(instance, pixels)
 
 
 def generate_header(order: Order, series: int, instance: int) -> bytes:
@@ -82,7 +83,7 @@ class _Series:
     def __init__(self, order: Order, number: int, of_study: Elements, character_set: str) -> None:
         plan, series = order.study, order.study.series[number - 1]
         self._order, self._number, self._character_set = order, number, character_set
-        self._acquisition = acquisition_of(plan, series)
+        self.acquisition = acquisition_of(plan, series)
         self._started_at = order.scheduled_at + (number - 1) * _BETWEEN_SERIES
         of_series = encode(series_attributes(order, number, self._started_at), character_set)
         constant = {**of_study, **_constant(plan.modality, _shape(plan, series)), **of_series}
@@ -92,7 +93,7 @@ class _Series:
         """Instance ``instance`` (from 1) with these pixels."""
         uid = identity.instance_uid(self._order.run_key, self._order.number, self._number, instance)
         return EncodedInstance(
-            sop_class_uid=self._acquisition.sop_class_uid,
+            sop_class_uid=self.acquisition.sop_class_uid,
             sop_instance_uid=uid,
             transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
             data=self._splice.fill(self._own(instance, uid), pixels),
@@ -100,9 +101,9 @@ class _Series:
 
     def _own(self, instance: int, uid: str) -> Elements:
         """The elements of its own that an instance has."""
-        acquired_at = self._started_at + timedelta(seconds=self._acquisition.seconds_an_image * (instance - 1))
+        acquired_at = self._started_at + timedelta(seconds=self.acquisition.seconds_an_image * (instance - 1))
         attributes = instance_attributes(uid, instance, acquired_at)
-        return encode({**attributes, **self._acquisition.instance_attributes(instance - 1)}, self._character_set)
+        return encode({**attributes, **self.acquisition.instance_attributes(instance - 1)}, self._character_set)
 
 
 def _shape(plan: StudyPlan, series: SeriesPlan) -> SeriesShape:
