@@ -19,7 +19,7 @@ PATIENCE = 30_000  # ms that a page takes at most on a busy machine
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, nothing else in this process can run an event loop
 def browser() -> Iterator[Browser]:
     assert CHROMIUM.exists(), "install chromium: make services"
     with sync_playwright() as playwright:

@@ -11,8 +11,6 @@ from playwright.sync_api import Page, expect
 from tests.api.conftest import RUNS, Server
 from tests.web.conftest import assert_accessible
 
-expect.set_options(timeout=30_000)  # ms; on a busy machine a page takes its time
-
 ORDERS = 250
 SLOW = {"arrival": {"model": "constant", "rate": 20}}  # orders a second
 
