@@ -55,7 +55,7 @@ def main() -> int:
 
 def _scroll(page: Page, meter: _Meter) -> None:
     """With the wheel, and then in leaps over the whole list."""
-    page.get_by_role("table").first.hover()
+    page.get_by_role("grid").hover()
     for step in range(60):
         page.mouse.wheel(0, 800 if step < 40 else 400_000)
         page.wait_for_timeout(50)

@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger, nullable=False),
         sa.Column("queued", sa.Integer, nullable=False),
         sa.Column("running", sa.Integer, nullable=False),
+        sa.Column("workers", sa.Integer, nullable=False),
         sa.Column("latency", Json, nullable=False),
         key="number",
     )

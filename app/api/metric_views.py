@@ -47,6 +47,7 @@ class IntervalView(View):
     bytes: int = Field(description="bytes that were stored")
     queued: int = Field(description="jobs that waited for a worker at its end")
     running: int = Field(description="jobs that a worker had at its end")
+    workers: int = Field(description="workers that had these jobs")
     latency: dict[str, dict[str, float]] = Field(description="count, p50, p95, p99 and max in seconds, by stage")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,20 @@ class StageFigures:
     histogram: str
 
 
+class Depths(NamedTuple):
+    """A run's jobs at one moment: waiting for a worker, claimed by one; and by how many workers."""
+
+    queued: int
+    running: int
+    workers: int
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A run between two moments, in seconds since it began. Counts are what happened in it.
 
-    ``queued`` and ``running`` are jobs as they were at its end: published and waiting for a worker, or claimed by one.
+    ``queued`` and ``running`` are jobs as they were at its end: published and waiting for a worker, or claimed by one;
+    ``workers`` are those who had claimed them.
     ``latency`` has count, p50, p95, p99 and max of each stage.
     """
 
@@ -48,6 +58,7 @@ class Interval:
     bytes: int
     queued: int
     running: int
+    workers: int
     latency: Mapping[str, Mapping[str, float]]
 
 

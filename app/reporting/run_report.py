@@ -53,6 +53,7 @@ def course_charts(intervals: Sequence[Document]) -> Iterator[Chart]:
     )
     depths = [_level(intervals, "queued"), _level(intervals, "running")]
     yield Chart("Jobs that wait, and that run", depths, seconds_text, count_text)
+    yield Chart("Workers that have jobs", [_level(intervals, "workers")], seconds_text, count_text)
     for stage, title in (
         ("hl7_ack", "Acknowledgement of orders"),
         ("c_store", "C-STORE of an instance"),

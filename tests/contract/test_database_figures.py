@@ -16,7 +16,7 @@ LATENCY = {"hl7_ack": {"count": 2.0, "p50": 0.1}}
 
 def metrics(*workers: str, jobs: int = 3) -> RunMetrics:
     stages = tuple(StageFigures(stage, 2, 0.1, 0.2, 0.2, 0.25, 0.3, 0.3, 0.3, "HIST") for stage in ("a", "b"))
-    intervals = tuple(Interval(n, n * 2.0, 2.0, 1, 1, 1, 0, 0, 0, 1, 4, 2**40, 7, n, LATENCY) for n in range(12))
+    intervals = tuple(Interval(n, n * 2.0, 2.0, 1, 1, 1, 0, 0, 0, 1, 4, 2**40, 7, n, 2, LATENCY) for n in range(12))
     shares = (WorkerShare(name, jobs, 1.5, AT, AT + timedelta(seconds=10 + each)) for each, name in enumerate(workers))
     return RunMetrics(stages, intervals, tuple(shares))
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain import event as kinds
 from app.domain.event import Event
+from app.domain.metrics import Depths
 from app.runs.reading.course import COUNTS, FINEST, MOST, CourseFold
 
 STORED = {"type": "SEND_DICOM", "seconds": 0.1, "stored": 3, "bytes": 1000}
@@ -24,9 +25,9 @@ HAPPENINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def happen(course: CourseFold, seconds: float, what: str, queued: int = 0, running: int = 0) -> None:
+def happen(course: CourseFold, seconds: float, what: str, queued: int = 0, running: int = 0, workers: int = 0) -> None:
     kind, data = HAPPENINGS[what]
-    course.count(seconds, Event("run", kind, 1, data=data), queued, running)
+    course.count(seconds, Event("run", kind, 1, data=data), Depths(queued, running, workers))
 
 
 @given(st.lists(st.tuples(st.floats(min_value=0, max_value=200_000), st.sampled_from(sorted(HAPPENINGS)))))
@@ -50,8 +51,9 @@ def test_depths_stay_as_they_were_where_nothing_happened() -> None:
     course = CourseFold()
     happen(course, FINEST * 0.5, "emitted", queued=4)
     happen(course, FINEST * 3.2, "emitted", queued=6, running=2)
-    happen(course, FINEST * 3.4, "jobs", queued=5, running=1)
-    assert [(each.queued, each.running) for each in course.intervals()] == [(4, 0), (4, 0), (4, 0), (5, 1)]
+    happen(course, FINEST * 3.4, "jobs", queued=5, running=1, workers=1)
+    assert [each.queued for each in course.intervals()] == [4, 4, 4, 5]
+    assert [each.workers for each in course.intervals()] == [0, 0, 0, 1]
 
 
 def test_of_merged_intervals_the_later_depths_count_and_latencies_are_not_averaged() -> None:

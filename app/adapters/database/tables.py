@@ -411,6 +411,7 @@ run_intervals = _of_a_run(
     # Jobs, at the interval's end.
     Column("queued", Integer, nullable=False),
     Column("running", Integer, nullable=False),
+    Column("workers", Integer, nullable=False),  # that had the running ones
     Column("latency", Json, nullable=False),  # by stage: count, p50, p95, p99, max
 )
 

@@ -58,6 +58,7 @@ _INTERVALS = tuple(
         "bytes",
         "queued",
         "running",
+        "workers",
     )
 )
 

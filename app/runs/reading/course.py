@@ -12,7 +12,7 @@ from typing import Any
 
 from app.domain import event as kinds
 from app.domain.event import Event
-from app.domain.metrics import Interval
+from app.domain.metrics import Depths, Interval
 from app.util.latency import SmallLatency
 
 MOST = 240  # intervals
@@ -24,7 +24,7 @@ COUNTS = ("emitted", "acknowledged", "completed", "failed", "cancelled", "retrie
 class _Counted:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     latency: defaultdict[str, SmallLatency] = field(default_factory=lambda: defaultdict(SmallLatency))
-    depths: tuple[int, int] | None = None  # jobs queued and running, when it was last heard of them
+    depths: Depths | None = None  # when it was last heard of them
 
     def merge(self, later: _Counted) -> None:
         for name, count in later.counts.items():
@@ -41,12 +41,12 @@ class CourseFold:
         self._width = FINEST
         self._counted: defaultdict[int, _Counted] = defaultdict(_Counted)  # by the interval's number
 
-    def count(self, seconds: float, event: Event, queued: int, running: int) -> None:
-        """``seconds`` since the run began; ``queued`` and ``running`` jobs, with this event applied."""
+    def count(self, seconds: float, event: Event, depths: Depths) -> None:
+        """``seconds`` since the run began; ``depths`` with this event applied."""
         if event.order_number is None:
             return
         counted = self._at(seconds)
-        counted.depths = (queued, running)
+        counted.depths = depths
         _count(event, counted)
 
     def observe(self, seconds: float, stage: str, latency: float) -> None:
@@ -55,7 +55,7 @@ class CourseFold:
 
     def intervals(self) -> tuple[Interval, ...]:
         """All of them up to the latest, those without events too."""
-        depths = (0, 0)
+        depths = Depths(0, 0, 0)
         intervals = []
         for number in range(max(self._counted, default=-1) + 1):
             counted = self._counted.get(number, _Counted())
@@ -67,9 +67,8 @@ class CourseFold:
                     number=number,
                     begins=begins,
                     seconds=self._width,
-                    queued=depths[0],
-                    running=depths[1],
                     latency=latency,
+                    **depths._asdict(),
                     **counted.counts,
                 )
             )

@@ -26,7 +26,7 @@ class Folds:
             self.state = RunState(event.data["state"])
         self.progress.apply(event)
         self.summary.apply(recorded)
-        self.summary.count(recorded, self.progress.queued, self.progress.running)
+        self.summary.count(recorded, self.progress.depths)
 
     def metrics(self) -> RunMetrics:
         """As far as the run has come."""

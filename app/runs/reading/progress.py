@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from app.domain import event as kinds
 from app.domain.event import Event
+from app.domain.metrics import Depths
 
 
 @dataclass(slots=True)
@@ -29,7 +31,7 @@ class ProgressFold:
     _finished: int = 0  # jobs
     _seconds: float = 0.0  # that those jobs took
     _jobs: dict[int, str | None] = field(default_factory=dict)
-    _claimed: int = 0  # of those jobs
+    _workers: Counter[str] = field(default_factory=Counter)  # with the jobs of these that each has
     _overtaken: set[tuple[int, int | None, int, int]] = field(default_factory=set)  # "queued" events still to come
 
     def apply(self, event: Event) -> None:
@@ -74,10 +76,15 @@ class ProgressFold:
     def _put(self, number: int, worker: str | None) -> None:
         self._drop(number)
         self._jobs[number] = worker
-        self._claimed += worker is not None
+        if worker is not None:
+            self._workers[worker] += 1
 
     def _drop(self, number: int) -> None:
-        self._claimed -= self._jobs.pop(number, None) is not None
+        worker = self._jobs.pop(number, None)
+        if worker is not None:
+            self._workers[worker] -= 1
+            if not self._workers[worker]:
+                del self._workers[worker]
 
     def _expect_queued(self, number: int, event: Event, starts: int) -> None:
         if number not in self._jobs:
@@ -99,12 +106,12 @@ class ProgressFold:
     @property
     def running(self) -> int:
         """Jobs that a worker has claimed."""
-        return self._claimed
+        return self._workers.total()
 
     @property
     def queued(self) -> int:
         """Jobs that are published and wait for a worker."""
-        return len(self._jobs) - self._claimed
+        return len(self._jobs) - self.running
 
     @property
     def remaining(self) -> int:
@@ -114,7 +121,11 @@ class ProgressFold:
 
     @property
     def active_workers(self) -> int:
-        return len({worker for worker in self._jobs.values() if worker is not None})
+        return len(self._workers)
+
+    @property
+    def depths(self) -> Depths:
+        return Depths(self.queued, self.running, self.active_workers)
 
     @property
     def mean_seconds(self) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from app.domain import event as kinds
 from app.domain.event import Event, RecordedEvent
+from app.domain.metrics import Depths
 from app.domain.run import Run, RunState, Verdict
 from app.domain.threshold import STAGES, STANDING_THRESHOLDS, ThresholdResult, evaluate, parse_threshold
 from app.runs.reading.course import CourseFold
@@ -101,9 +102,9 @@ class SummaryFold:
             case _:
                 self._order(event)
 
-    def count(self, recorded: RecordedEvent, queued: int, running: int) -> None:
-        """Have the run's course count an event that was applied; jobs ``queued`` and ``running`` since."""
-        self.course.count(self._now, recorded.event, queued, running)
+    def count(self, recorded: RecordedEvent, depths: Depths) -> None:
+        """Have the run's course count an event that was applied; ``depths`` since."""
+        self.course.count(self._now, recorded.event, depths)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self.latency[stage].record(seconds)

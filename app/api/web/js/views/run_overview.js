@@ -56,7 +56,8 @@ function Key({ run, summary, progress }) {
   const { orders, rates, dicom, jobs, reconciliation, latency_seconds: latency, load } = summary
   return html`<${Figures} pairs=${[
       ['Orders/s', rate(rates.orders_per_second)],
-      ['Instances stored', count(dicom.instances_stored)],
+      ['Images generated', count(dicom.instances_generated)],
+      ['Images stored', count(dicom.instances_stored)],
       ['Stored', bytes(dicom.bytes_stored)],
       ['Ack p95', seconds(latency.hl7_ack?.p95)],
       ['Order to stored p95', seconds(latency.order_to_stored?.p95)],
@@ -92,6 +93,7 @@ function Course({ intervals }) {
   return html`<div class="grid" style="margin-bottom: 16px">
     <${Chart} title="Orders a second" x=${x} series=${[rates('emitted'), rates('completed')]} format=${rate} />
     <${Chart} title="Jobs" x=${x} series=${[levels('queued'), levels('running')]} format=${count} />
+    <${Chart} title="Workers that have jobs" x=${x} series=${[levels('workers')]} format=${count} />
     <${Chart} title="Acknowledgement" x=${x} series=${latency('hl7_ack')} format=${seconds} />
     <${Chart} title="Order to stored study" x=${x} series=${latency('order_to_stored')} format=${seconds} /></div>`
 }
