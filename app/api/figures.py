@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from app.runs.reading.folds import Folds
 from app.runs.reading.progress import ProgressFold
 
 PAGE = 2000
+FRESH = 1.0  # seconds in which figures are not made anew
 KEPT = 16  # folds; the ones not asked for the longest are dropped, and made again when they are
 
 
@@ -22,6 +24,8 @@ KEPT = 16  # folds; the ones not asked for the longest are dropped, and made aga
 class _Live:
     folds: Folds
     cursor: str | None = None
+    metrics: RunMetrics | None = None  # as they were a moment ago, for all who ask meanwhile
+    metrics_until: float = 0.0  # time.monotonic()
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -43,7 +47,8 @@ class LiveFigures:
         live = self._live(run)
         with live.turn:
             self._read_on(run.id, live)
-            summary = live.folds.summary.summary(run, _wall_seconds(run))
+            fold = live.folds.summary
+            summary = fold.summary(run, fold.clock.since_begin(datetime.now(UTC)))
         return summary | {"reconciliation": None, "thresholds": []}
 
     def metrics(self, run: Run) -> RunMetrics:
@@ -52,11 +57,20 @@ class LiveFigures:
             with self._database.transaction() as work:
                 kept = work.figures.get(run.id, run.epoch)
             if kept is not None:
+                self._forget(run)
                 return kept
         live = self._live(run)
         with live.turn:
-            self._read_on(run.id, live)
-            return live.folds.metrics()
+            if live.metrics is None or time.monotonic() >= live.metrics_until:
+                self._read_on(run.id, live)
+                live.metrics = live.folds.metrics()
+                live.metrics_until = time.monotonic() + FRESH
+            return live.metrics
+
+    def _forget(self, run: Run) -> None:
+        """Its figures are kept now; the fold of a long run is large."""
+        with self._turn:
+            self._lives.pop(run.id, None)
 
     def _read_on(self, run_id: str, live: _Live) -> None:
         more = True
@@ -68,14 +82,10 @@ class LiveFigures:
 
     def _live(self, run: Run) -> _Live:
         with self._turn:
-            live = self._lives.setdefault(run.id, _Live(Folds(ProgressFold(run.requested))))
+            live = self._lives.get(run.id)
+            if live is None:
+                live = self._lives[run.id] = _Live(Folds(ProgressFold(run.requested)))
             self._lives.move_to_end(run.id)
             if len(self._lives) > KEPT:
                 self._lives.popitem(last=False)
             return live
-
-
-def _wall_seconds(run: Run) -> float:
-    if run.started_at is None:
-        return 0.0
-    return max(((run.finished_at or datetime.now(UTC)) - run.started_at).total_seconds(), 0.0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from app.domain.arrival import Arrival
 from app.domain.errors import InvalidInput, Problem
 from app.domain.identity import MAX_ORDERS, is_run_key, new_run_key
 from app.domain.run import Run, RunState
@@ -83,14 +84,25 @@ def _within_duration(template: Template, seed: int, base_time: datetime, most: i
     arrival = template.arrival
     if not arrival.is_open or arrival.duration is None:
         return template
+    _refuse_far_too_many(arrival)
     due = due_before(schedule_of(arrival, seed, base_time), arrival.duration, most or MAX_ORDERS)
     if not due:
         raise InvalidInput(Problem("arrival.duration", "no order is due within it", "make it longer"))
     if due == MAX_ORDERS:
-        raise InvalidInput(
-            Problem("arrival.duration", f"{MAX_ORDERS} orders or more are due within it", "make it shorter")
-        )
+        raise _too_many()
     return template.model_copy(update={"orders": due})
+
+
+def _refuse_far_too_many(arrival: Arrival) -> None:
+    """Before all due times are drawn, only to see that there are too many."""
+    if (arrival.target_rate or 0.0) * (arrival.duration or 0.0) > 2 * MAX_ORDERS:
+        raise _too_many()
+
+
+def _too_many() -> InvalidInput:
+    return InvalidInput(
+        Problem("arrival.duration", f"{MAX_ORDERS} orders or more are due within it", "make it shorter")
+    )
 
 
 def add_run(database: Database, run: Run) -> Run:

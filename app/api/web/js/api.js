@@ -30,12 +30,14 @@ export const session = {
   whenRefused: () => {},
 }
 
-// Idempotency keys have a POST that is sent again after a lost answer happen once.
-export async function ask(method, path, { body, query, text = false, blob = false, key = method === 'POST' } = {}) {
+export const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : `${Date.now()}-${Math.random()}`)
+
+// A POST that is sent again under its idempotency key, after a lost answer, happens once.
+export async function ask(method, path, { body, query, text = false, blob = false, key = method === 'POST' ? newKey() : null } = {}) {
   const headers = {}
   if (session.token) headers.Authorization = `Bearer ${session.token}`
   if (body !== undefined) headers['Content-Type'] = typeof body === 'string' ? 'application/yaml' : 'application/json'
-  if (key) headers['Idempotency-Key'] = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2)
+  if (key) headers['Idempotency-Key'] = key
   let response
   try {
     response = await fetch(path.replace(/^\//, '') + queryOf(query), {
@@ -53,7 +55,7 @@ export async function ask(method, path, { body, query, text = false, blob = fals
 
 export const get = (path, query) => ask('GET', path, { query })
 export const getBlob = (path) => ask('GET', path, { blob: true }) // a picture: <img> can't carry a token
-export const post = (path, body) => ask('POST', path, { body: body ?? {} })
+export const post = (path, body, key) => ask('POST', path, { body: body ?? {}, key })
 
 // A file of the server, saved by the browser: links can't carry a token.
 export async function save(path, name, query) {

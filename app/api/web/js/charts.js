@@ -15,12 +15,15 @@ export function Chart({ title, x, series, format, times = false }) {
   const place = useRef()
   const plot = useRef()
   const data = [x, ...series.map((each) => each.values)]
+  const latest = useRef() // for a redrawing long after the first one
+  latest.current = { data, series }
   const names = series.map((each) => each.name).join()
 
   useEffect(() => {
     const draw = () => {
       plot.current?.destroy()
-      plot.current = new UPlot(optionsOf(series, format, times, place.current.clientWidth || 300), data, place.current)
+      const now = latest.current
+      plot.current = new UPlot(optionsOf(now.series, format, times, place.current.clientWidth || 300), now.data, place.current)
     }
     const fit = new ResizeObserver(() => plot.current?.setSize({ width: place.current.clientWidth, height: HEIGHT }))
     draw()

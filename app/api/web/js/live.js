@@ -7,7 +7,7 @@ import { io } from '../vendor/socket.io.js'
 import { get, session } from './api.js'
 import { useEffect, useState } from './dom.js'
 
-const POLL = 2000 // ms
+const POLL = 2000 // ms between two looks
 const TERMINAL = ['COMPLETED', 'COMPLETED_WITH_ERRORS', 'FAILED', 'CANCELLED']
 
 export const isOver = (state) => TERMINAL.includes(state)
@@ -42,7 +42,26 @@ export const isLive = () => Boolean(socket && socket.connected)
 
 const tell = (what, document) => others[what].forEach((listener) => listener(document))
 const news = (id, document) => (watched.get(id) || []).forEach((listener) => listener(document))
-const subscribe = (id) => socket.emit('subscribe', { run_id: id })
+
+// Again after a while where it was refused, as by a server whose database is away.
+function subscribe(id) {
+  const asked = socket
+  asked.emit('subscribe', { run_id: id }, (answer) => {
+    if (!answer.ok) setTimeout(() => asked === socket && watched.has(id) && isLive() && subscribe(id), POLL)
+  })
+}
+
+// Calls `look` now and then, `seconds()` apart, each only when the last one has ended; the answer stops it.
+function every(seconds, look) {
+  let gone = false
+  let timer = null
+  const go = async () => {
+    await look()
+    if (!gone) timer = setTimeout(go, seconds() * 1000)
+  }
+  go()
+  return () => { gone = true; clearTimeout(timer) }
+}
 
 function listen(what, listener) {
   others[what].add(listener)
@@ -77,6 +96,7 @@ export function useRun(name) {
   const [found, setFound] = useState({})
   useEffect(() => {
     let gone = false
+    let known = null
     let stop = () => {}
     const set = (change) => gone || setFound((before) => ({ ...before, ...change }))
     const look = async () => {
@@ -89,23 +109,22 @@ export function useRun(name) {
         return null
       }
     }
-    const count = async (run) => set({ progress: progressOf(run, await get(`/api/simulator/runs/${run.id}/metrics`)) })
-    const poll = async () => {
-      if (isLive()) return
-      const run = await look()
-      if (run) await count(run).catch(() => {})
+    const count = async () => set({ progress: progressOf(known, await get(`/api/simulator/runs/${known.id}/metrics`)) })
+    const news = ({ progress, status }) => {
+      if (progress) set({ progress })
+      if (status) again()
+    }
+    const again = async () => {
+      const fresh = await look()
+      if (!fresh) return
+      const was = known
+      known = fresh
+      if (!was && !gone) stop = watch(fresh.id, news)
+      if (!was || !isOver(was.state) || !isOver(fresh.state)) await count().catch(() => {})
     }
     setFound({})
-    look().then((run) => {
-      if (!run || gone) return
-      count(run).catch(() => {})
-      stop = watch(run.id, ({ progress, status }) => {
-        if (progress) set({ progress })
-        if (status) look().then((fresh) => fresh && isOver(fresh.state) && count(fresh))
-      })
-    })
-    const timer = setInterval(poll, POLL)
-    return () => { gone = true; clearInterval(timer); stop() }
+    const end = every(() => POLL / 1000, async () => { if (!known || !isLive()) await again() })
+    return () => { gone = true; end(); stop() }
   }, [name])
   return found
 }
@@ -128,10 +147,9 @@ export function useWorkers() {
     const look = () => get('/api/admin/workers').then(
       (document) => gone || setFound({ document }), (error) => gone || setFound((before) => ({ ...before, error })),
     )
-    look()
     const stop = listen('workers', (document) => setFound({ document }))
-    const timer = setInterval(look, isLive() ? 5 * POLL : POLL) // beats change more often than they are pushed
-    return () => { gone = true; clearInterval(timer); stop() }
+    const end = every(() => (isLive() ? 10 : 2), look) // beats change more often than they are pushed
+    return () => { gone = true; end(); stop() }
   }, [])
   return found
 }
@@ -145,9 +163,8 @@ export function usePoll(load, seconds, on, inputs) {
     const look = () => load().then(
       (value) => gone || setFound({ value }), (error) => gone || setFound((before) => ({ value: before.value, error })),
     )
-    look()
-    const timer = on ? setInterval(look, seconds * 1000) : null
-    return () => { gone = true; clearInterval(timer) }
+    const end = on ? every(() => seconds, look) : (look(), () => {})
+    return () => { gone = true; end() }
   }, [...inputs, on, round])
   return { ...found, again: () => setRound((before) => before + 1) }
 }

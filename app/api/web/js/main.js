@@ -16,7 +16,7 @@ function App() {
   const [wanted, setWanted] = useState(false)
   const look = () => get('/api/access').then(
     (found) => { setMe(found); setError(null); setWanted(false); connect() },
-    (problem) => (problem.status === 401 ? setWanted(true) : setError(problem)),
+    (problem) => { problem.status === 401 ? setWanted(true) : setError(problem); return problem },
   )
   useEffect(() => {
     session.whenRefused = () => { disconnect(); setMe(null); setWanted(true) }

@@ -8,13 +8,15 @@ import { ErrorNote, Select } from '../ui.js'
 import { EventTable } from './event_table.js'
 
 const PAGE = 500
+const FEW = 5000 // orders
 const KEPT = 1000 // in the page; those before are left out
 const PAUSE = 2000 // ms between looks, once all that is there was read
 
 export function Events({ run }) {
   const goesOn = !isOver(run.state)
-  const [follow, setFollow] = useState(goesOn)
-  const [isNewestFirst, setNewestFirst] = useState(goesOn)
+  const isShort = run.requested <= FEW // of a longer one, reading on to the present takes a while
+  const [follow, setFollow] = useState(goesOn && isShort)
+  const [isNewestFirst, setNewestFirst] = useState(goesOn && isShort)
   const [kind, setKind] = useState('')
   const { events, dropped, isAtEnd, error, more, again } = useEvents(run, follow)
   const kinds = [...new Set([...events.map((event) => event.kind), ...(kind ? [kind] : [])])].sort()

@@ -23,7 +23,7 @@ function List({ query, may }) {
   const filters = { state, template }
   const { value, error } = usePoll(() => get('/api/metrics/runs', { ...filters, limit: PAGE }), 3, true, [state, template])
   const templates = usePoll(() => get('/api/simulator/templates'), 60, false, []).value
-  useEffect(() => { setQuery(filters); setMore([]) }, [state, template])
+  useEffect(() => { setQuery(filters); setMore([]); setCursor(undefined) }, [state, template])
   const [cursor, setCursor] = useState(undefined)
   const next = cursor === undefined ? value?.next_cursor : cursor
   const loadMore = async () => {

@@ -11,8 +11,8 @@ export function SignIn({ done }) {
     event.preventDefault()
     session.token = token.trim()
     setWrong('')
-    await done()
-    setWrong('The server does not know this token.')
+    const problem = await done()
+    if (problem) setWrong(problem.status === 401 ? 'The server does not know this token.' : problem.message)
   }
   return html`<main><form class="card" style="max-width: 440px; margin: 8vh auto 0" onSubmit=${submit}>
     <h1>HL7 Yeeter</h1><p class="soft">This server asks for a token. <code>yeeter tokens create</code>, on its machine, makes one.</p>

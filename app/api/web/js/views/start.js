@@ -1,6 +1,6 @@
 // Starting a run: what, how much, how fast, whereto, and what it must keep to.
 
-import { get, post } from '../api.js'
+import { get, newKey, post } from '../api.js'
 import { ArrivalFields, ARRIVAL_PATHS, Day, sentenceOf } from '../arrival.js'
 import { html, useEffect, useRef, useState } from '../dom.js'
 import { focusFirst, number, ownerOf, told } from '../form.js'
@@ -16,7 +16,24 @@ export function Start({ query }) {
     <${Loaded} ...${templates}>${({ items }) => html`<${Loaded} ...${like}>${(run) => html`<${Form} key=${run?.id ?? query.get('template')} templates=${items} like=${run} template=${query.get('template')} />`}</${Loaded}>`}</${Loaded}>`
 }
 
-const addressOf = (destination) => (destination ? (destination.aet ? `${destination.aet}@` : '') + `${destination.host}:${destination.port}` : '')
+function addressOf(destination) {
+  if (!destination) return ''
+  const host = destination.host.includes(':') ? `[${destination.host}]` : destination.host
+  return `${destination.aet ? `${destination.aet}@` : ''}${host}:${destination.port}`
+}
+
+// What the form shows is an address; the run's own destination, with its TLS and limits, stays where that is unchanged.
+const changed = (address, destination) => (address === addressOf(destination) ? null : address || null)
+
+// The copy of a run's template. Headers of its webhook are never shown, so they can't be sent again.
+function copyOf(document, values) {
+  const { webhook, destinations = {}, ...rest } = document
+  const isHidden = Object.values(webhook?.headers ?? {}).some((value) => value === HIDDEN)
+  const kept = Object.fromEntries(Object.entries(destinations).filter(([name]) => values[name]))
+  return { ...rest, ...(webhook && !isHidden ? { webhook } : {}), destinations: kept, thresholds: [] }
+}
+
+const HIDDEN = '(hidden)'
 
 function valuesOf(like, templates, template) {
   const document = like?.document
@@ -33,6 +50,7 @@ function Form({ templates, like, template: asked }) {
   const [busy, setBusy] = useState(false)
   const [checks, setChecks] = useState(null)
   const place = useRef()
+  const asking = useRef({}) // one key for one request: sent again after a lost answer, it starts no second run
   useEffect(() => { if (error) focusFirst(place) }, [error])
   const set = (name) => (value) => setValues({ ...values, [name]: value })
   const template = templates.find((each) => each.name === values.template)
@@ -46,7 +64,10 @@ function Form({ templates, like, template: asked }) {
     setBusy(true)
     setError(null)
     try {
-      const run = await post('/api/simulator/runs', bodyOf(values, isLike ? like : null))
+      const body = bodyOf(values, isLike ? like : null)
+      const text = JSON.stringify(body)
+      if (asking.current.text !== text) asking.current = { text, key: newKey() }
+      const run = await post('/api/simulator/runs', body, asking.current.key)
       toast(`Run ${run.run_key} is started`)
       go('runs', run.run_key)
     } catch (problem) {
@@ -89,12 +110,13 @@ const FIELDS = new Set(['template', 'orders', 'duration', 'seed', ...ARRIVAL_PAT
 
 function bodyOf(values, like) {
   const overrides = {}
+  const own = like?.document.destinations
   if (values.arrival) overrides.arrival = values.arrival
   if (values.pixels) overrides['study.pixels'] = values.pixels
   return {
-    template: like ? { ...like.document, thresholds: [] } : values.template,
+    template: like ? copyOf(like.document, values) : values.template,
     orders: number(values.orders), seed: number(values.seed), duration: values.duration || null,
-    destinations: { hl7: values.hl7 || null, dicom: values.dicom || null }, overrides,
+    destinations: { hl7: changed(values.hl7, own?.hl7), dicom: changed(values.dicom, own?.dicom) }, overrides,
     thresholds: values.thresholds.split('\n').map((line) => line.trim()).filter(Boolean),
   }
 }
