@@ -201,7 +201,6 @@ def test_a_bucket_that_is_not_there(bucket: str) -> None:
         (403, "QuotaExceeded", "make room"),
         (403, "AccessDenied", "check AWS_ACCESS_KEY_ID"),
         (403, "SignatureDoesNotMatch", "check AWS_ACCESS_KEY_ID"),
-        (500, "InternalError", "check AWS_ENDPOINT_URL_S3"),
     ],
 )
 def test_a_bucket_that_takes_nothing_costs_no_attempt(
@@ -232,11 +231,13 @@ def test_credentials_that_are_missing_are_told(store: ObjectStudyStore, monkeypa
 
 
 @pytest.mark.parametrize(
-    "location", ["s3://", "s3:///x", "s3://Bucket", "s3://b/x", "s3://bucket/a b", "gs://bucket/x"]
+    "location",
+    ["s3://", "s3:///x", "s3://Bucket", "s3://b/x", "s3://bucket/a b", "s3://key:secret@bucket/x", "gs://bucket/x"],
 )
 def test_an_address_that_is_none_is_refused(location: str) -> None:
-    with pytest.raises(InvalidInput, match=r"YEETER_STUDY_STORE: .* \(give s3://BUCKET/PREFIX, or a folder\)"):
+    with pytest.raises(InvalidInput, match="YEETER_STUDY_STORE: not the address of a bucket") as caught:
         ObjectStudyStore(location)
+    assert "secret" not in str(caught.value) and "(give s3://BUCKET/PREFIX, or a folder)" in str(caught.value)
 
 
 def test_without_the_library_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

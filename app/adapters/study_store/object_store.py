@@ -48,7 +48,7 @@ class ObjectStudyStore:
         match = _LOCATION.fullmatch(location)
         if match is None:
             cure = "give s3://BUCKET/PREFIX, or a folder"
-            raise InvalidInput(Problem("YEETER_STUDY_STORE", f"{location!r} is not the address of a bucket", cure))
+            raise InvalidInput(Problem("YEETER_STUDY_STORE", "not the address of a bucket", cure))  # nor to be repeated
         if importlib.util.find_spec("s3fs") is None:
             cure = "pip install 'hl7-yeeter[object-store]'"
             raise InvalidInput(Problem("YEETER_STUDY_STORE", f"{location} needs the library s3fs", cure))
