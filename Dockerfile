@@ -21,7 +21,7 @@ COPY pyproject.toml ./
 RUN mkdir app alembic && touch app/__init__.py README.md \
     && python -m venv --without-pip /opt/yeeter \
     && pip --python /opt/yeeter/bin/python install --quiet --no-cache-dir --no-index --find-links wheels --no-compile \
-        ".[api,kubernetes]" \
+        ".[api,kubernetes,object-store]" \
     && pip --python /opt/yeeter/bin/python uninstall --quiet --yes hl7-yeeter \
     && find /opt/yeeter -type d -name tests -prune -exec rm -r {} + \
     && python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash -x /kubernetes/aio/ /opt/yeeter/lib

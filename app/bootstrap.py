@@ -26,6 +26,7 @@ from app.adapters.senders.dimse import DimseStudySender
 from app.adapters.senders.mllp import MllpOrderSender
 from app.adapters.senders.webhook import HttpWebhookSender
 from app.adapters.study_store.file_system import FileSystemStudyStore
+from app.adapters.study_store.object_store import ObjectStudyStore
 from app.adapters.tracing import open_tracing
 from app.adapters.worker_pool.kubernetes import KubernetesPools, LeaseLeadership, connect
 from app.adapters.worker_pool.local import FileLeadership, LocalPools, start_worker
@@ -203,7 +204,7 @@ def bootstrap(settings: Settings, start_child: StartChild | None = None) -> Iter
     inline = InProcessBroker()
     broker: Broker = RabbitMqBroker(settings.broker_url, tls=tls) if settings.broker_url else inline
     database = SqlDatabase(settings.sqlalchemy_url)
-    studies = FileSystemStudyStore(settings.studies)
+    studies = _study_store(settings.studies)
     tracing = open_tracing(JOBS_EXCHANGE if settings.broker_url else "")
     sender: StudySender = DimseStudySender(tls, resolve=resolve)
     sender = sender if tracing is None else TracedSender(sender, tracing)
@@ -241,6 +242,11 @@ def prepare_database(bundle: Bundle) -> None:
                 continue
             if row.shipped and parse_template(row.document, bundle.types) != template:
                 work.templates.replace(template.name, template, shipped=True)
+
+
+def _study_store(location: str) -> StudyStore:
+    """In a bucket if it has a scheme, else in a folder. Raises InvalidInput."""
+    return ObjectStudyStore(location) if "://" in location else FileSystemStudyStore(Path(location))
 
 
 def _platform(settings: Settings) -> tuple[WorkerPools, Leadership]:

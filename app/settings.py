@@ -52,7 +52,11 @@ class Settings(BaseSettings):
         validation_alias=_alias("RABBITMQ_ORDER_QUEUE"),
         description="Queue of jobs whose step names no queue of its own",
     )
-    study_store: Path | None = Field(default=None, description="Folder of generated studies. Empty: home/studies")
+    study_store: str | None = Field(
+        default=None,
+        description="Folder of generated studies, or s3://BUCKET/PREFIX with AWS's variables for the rest."
+        " Empty: home/studies",
+    )
     server: str | None = Field(
         default=None, description="API that the command line talks to, e.g. http://127.0.0.1:8000"
     )
@@ -184,8 +188,9 @@ class Settings(BaseSettings):
         return self.rabbitmq_url.get_secret_value() if self.rabbitmq_url else None
 
     @property
-    def studies(self) -> Path:
-        return self.study_store or self.home / "studies"
+    def studies(self) -> str:
+        """Where generated studies are: a folder, or a bucket's address."""
+        return self.study_store or str(self.home / "studies")
 
     @property
     def retention_seconds(self) -> float | None:

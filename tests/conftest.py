@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.object_store import ObjectStore, running_object_store
 from tests.services.orthanc import Orthanc, running_orthanc
 from tests.services.postgres import Postgres, running_postgres
 from tests.services.rabbitmq import RabbitMq, running_rabbitmq
@@ -40,6 +41,13 @@ def orthanc() -> Iterator[Orthanc]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An object store of the session's own."""
+    with running_object_store() as server:
+        yield server
+
+
 @pytest.fixture
 def amqp_url(rabbitmq: RabbitMq) -> Iterator[str]:
     """Address of a virtual host that only this test uses."""
@@ -52,6 +60,14 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
     """Address of an empty PostgreSQL database that only this test uses."""
     with postgres.new_database() as url:
         yield url
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket that only this test uses; this process finds it by AWS's variables."""
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    return object_store.new_bucket()
 
 
 @pytest.fixture

@@ -59,16 +59,24 @@ class StudyStore(Protocol):
         """Write all instances, whole or not at all; writing again replaces. Returns (instances, bytes).
 
         Raises:
-            TransportFault: there is no room for it, or no way to write it, at the moment.
+            TransportFault, Unavailable: there is no room for it, or no way to write it, at the moment.
         """
         ...
 
     def read(self, run_id: str, order_number: int) -> Iterator[EncodedInstance]:
-        """The instances in the order they were written. Raises NotFound when the study is not there."""
+        """The instances in the order they were written.
+
+        Raises:
+            NotFound: the study is not there; known before the first instance is handed out.
+            TemporaryError: (while iterating) it was removed, or can't be read any more.
+            Unavailable: the store can't be reached, now or while iterating.
+        """
         ...
 
     def remove(self, run_id: str, order_number: int | None = None) -> None:
         """Remove a study, or all of a run; nothing to do when it is not there."""
         ...
 
-    def free_bytes(self) -> int: ...
+    def free_bytes(self) -> int | None:
+        """Room that is left; None where nobody can tell, as of a bucket."""
+        ...

@@ -91,6 +91,19 @@ def test_services_that_are_away(told: Told) -> None:
     assert told("run", "metadata-only", "--orders", "1", YEETER_SERVER="").code == 1
 
 
+def test_a_study_store_that_can_be_written_and_one_that_can_not(told: Told, bucket: str) -> None:
+    def study_store(location: str) -> dict[str, object]:
+        checks = told("doctor", "--json", YEETER_STUDY_STORE=location, AWS_SECRET_ACCESS_KEY=CANARY).json["checks"]
+        (check,) = [check for check in checks if check["name"] == "study store"]
+        return {key: check[key] for key in ("ok", "detail")}
+
+    address = f"s3://{bucket}/studies"
+    assert study_store(address) == {"ok": True, "detail": f"{address}: writable"}
+    missing = study_store(f"s3://{bucket}-not/studies")
+    assert not missing["ok"] and "is the bucket there?" in str(missing["detail"])
+    assert told("doctor", YEETER_STUDY_STORE=f"s3://key:{CANARY}@{bucket}").code == 2
+
+
 def test_services_that_refuse(told: Told, rabbitmq: RabbitMq, postgres: Postgres, refusing_api: str) -> None:
     given = {
         "RABBITMQ_URL": f"amqp://yeeter:{CANARY}@127.0.0.1:{rabbitmq.port}/",

@@ -16,6 +16,7 @@ import pytest
 from tests.contract.mllp_peers import on_a_loop
 from tests.end_to_end.conftest import Yeeter, start_receiver
 from tests.services.dcmtk import Storescp
+from tests.services.object_store import ObjectStore
 from tests.services.orthanc import Orthanc
 
 
@@ -90,6 +91,38 @@ def test_split_queues_with_two_worker_pools(distributed: Yeeter, programs: ExitS
     assert summary["verdict"] == "pass"
     assert summary["jobs"]["published"] == 100
     assert sorted(worker["jobs"] for worker in summary["workers"]) == [50, 50]
+
+
+def test_split_queues_on_machines_that_share_no_disk(
+    postgres_url: str, amqp_url: str, programs: ExitStack, tmp_path: Path, object_store: ObjectStore, bucket: str
+) -> None:
+    """What one worker made is in the bucket, and another one sends that. It would make it again if it found none."""
+
+    def machine(name: str) -> Yeeter:
+        home = tmp_path / name
+        home.mkdir()
+        services = {"DATABASE_URL": postgres_url, "RABBITMQ_URL": amqp_url, "YEETER_HOME": str(home)}
+        return Yeeter(home, **services, **object_store.environment, YEETER_STUDY_STORE=f"s3://{bucket}/studies")
+
+    producer = machine("producer")
+    mllp, dicom = start_receiver(programs, tmp_path, "mllp"), start_receiver(programs, tmp_path, "dicom")
+    producer("db", "upgrade")
+    for queue in ("generate_dicom", "send_dicom"):
+        worker = machine(queue).start(tmp_path / f"{queue}.log", "worker", "--queues", queue)
+        programs.enter_context(worker).wait_for_line("working")
+    summary = producer.json(
+        "run",
+        "split-queues",
+        *("--orders", "20", "--hl7", f"127.0.0.1:{mllp}", "--pacs", f"YEETER@127.0.0.1:{dicom}"),
+        *("--set", "study.preset=single", "--set", "study.pixels=tiny"),
+    )
+    assert summary["verdict"] == "pass" and summary["reconciliation"]["checked"] == 20
+    assert sorted(worker["jobs"] for worker in summary["workers"]) == [20, 20]
+    written, read = (object_store.requests(bucket, method) for method in ("PUT", "GET"))
+    studies = {key for key in written if key.endswith(".tar")}
+    assert len(studies) == 20 and studies <= read
+    assert object_store.keys(bucket) == []
+    assert not list(tmp_path.rglob("*.dcm"))
 
 
 def test_a_stock_storescp_and_a_foreign_receiver_work_without_options(

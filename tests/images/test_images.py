@@ -92,9 +92,13 @@ def test_programs_start_from_compiled_modules(engine: Engine, images: Images) ->
     python(engine, images.yeeter, NOT_COMPILED.format(program="app.api.server"))
 
 
-@pytest.mark.parametrize("name", ["kubernetes", "fastapi", "uvicorn", "socketio", "aiohttp", "pip", "pytest"])
+@pytest.mark.parametrize("name", ["kubernetes", "fastapi", "uvicorn", "socketio", "pip", "pytest"])
 def test_a_worker_has_nothing_that_it_does_not_need(engine: Engine, images: Images, name: str) -> None:
     assert f"No module named '{name}'" in python(engine, images.worker, f"import {name}", code=1)
+
+
+def test_each_can_keep_studies_in_a_bucket(engine: Engine, image: str) -> None:
+    python(engine, image, "import s3fs")
 
 
 def test_what_the_other_image_has(engine: Engine, images: Images) -> None:

@@ -26,7 +26,7 @@ PAGES = [KUBERNETES, RABBITMQ, SCALE]
 EVERYTHING = [
     *render(("k8s-overlays/trial",)),
     *render(("k8s-overlays/production",)),
-    *render(("k8s", "keda", "monitoring")),
+    *render(("k8s", "keda", "monitoring", "object-study-store")),
 ]
 
 

@@ -91,6 +91,7 @@ PRODUCTION = ("k8s-overlays/production",)
 SPLIT = ("k8s", "split-queues")
 KEDA = ("k8s", "keda")
 MONITORED = ("k8s", "monitoring")
+BUCKET = ("k8s", "split-queues", "object-study-store")
 
 NEEDED = [  # variant, from, to, port
     (BASE, "yeeter-api", "yeeter-rabbitmq", 5672),
@@ -124,6 +125,9 @@ NEEDED = [  # variant, from, to, port
     (SPLIT, "yeeter-worker-send", "yeeter-rabbitmq", 5672),
     (SPLIT, "yeeter-worker-send", "yeeter-postgres", 5432),
     (SPLIT, "yeeter-worker-send", address("10.20.30.40"), 104),
+    (BUCKET, "yeeter-worker", address("203.0.113.5"), 443),
+    (BUCKET, "yeeter-worker-send", address("203.0.113.5"), 443),
+    (BUCKET, "yeeter-api", address("203.0.113.5"), 443),
     (KEDA, elsewhere("keda"), "yeeter-rabbitmq", 5672),
     (MONITORED, elsewhere("monitoring"), "yeeter-rabbitmq", 15692),
     (MONITORED, elsewhere("monitoring"), "yeeter-autoscaler", 9100),
@@ -140,6 +144,9 @@ REFUSED = [
     (BASE, "yeeter-worker", address("169.254.169.254"), 80),
     (BASE, "yeeter-api", address("169.254.169.254"), 443),
     (BASE, "yeeter-worker", address("203.0.113.5"), 104),
+    (BASE, "yeeter-worker", address("203.0.113.5"), 443),
+    (BUCKET, "yeeter-worker", address("169.254.169.254"), 443),
+    (BUCKET, "yeeter-migrate", address("203.0.113.5"), 443),
     (BASE, "yeeter-worker", address("10.20.30.40"), 22),
     (BASE, "yeeter-migrate", "yeeter-rabbitmq", 5672),
     (BASE, "yeeter-autoscaler", address("10.20.30.40"), 104),
@@ -180,7 +187,7 @@ def test_refused(variant: tuple[str, ...], source: str | End, target: str | End,
     assert not allowed(variant, *ends(variant, source, target), port)
 
 
-@pytest.mark.parametrize("variant", [BASE, TRIAL, PRODUCTION, SPLIT, KEDA, MONITORED], ids="+".join)
+@pytest.mark.parametrize("variant", [BASE, TRIAL, PRODUCTION, SPLIT, KEDA, MONITORED, BUCKET], ids="+".join)
 def test_everybody_asks_dns_and_nothing_is_open_by_default(variant: tuple[str, ...]) -> None:
     objects = render(variant)
     deny = find(objects, "NetworkPolicy", "yeeter-default-deny")

@@ -16,6 +16,7 @@ from tests.k8s.manifests import (
     PROJECT,
     Object,
     containers,
+    environment,
     find,
     named,
     of_kind,
@@ -81,6 +82,7 @@ def test_what_is_referred_to_is_there(variant: tuple[str, ...]) -> None:
     (secret,) = read(BASE / "secrets.yaml")
     there = {("Secret", "yeeter-secrets"): set(secret["stringData"])}  # whoever brings it
     there["Secret", "yeeter-rabbitmq-tls"] = {"tls.crt", "tls.key", "ca.crt"}  # of cert-manager
+    there["Secret", "yeeter-object-store"] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}  # of whoever has the bucket
     for item in objects:
         there[item["kind"], item["metadata"]["name"]] = set(item.get("data", item.get("stringData", ())))
     for workload in workloads(objects):
@@ -157,6 +159,19 @@ def test_every_client_knows_whom_to_trust(variant: tuple[str, ...]) -> None:
             (container,) = pod(workload)["containers"]
             assert {"name": "YEETER_TLS_CA_FILE", "value": "/etc/yeeter-tls/ca.crt"} in container["env"]
             assert "/etc/yeeter-tls" in [mount["mountPath"] for mount in container["volumeMounts"]]
+
+
+def test_a_bucket_takes_the_place_of_the_shared_volume() -> None:
+    objects = render(("k8s", "split-queues", "object-study-store"))
+    assert not of_kind(objects, "PersistentVolumeClaim")
+    users = [item for item in workloads(objects) if "worker" in named(item) or "api" in named(item)]
+    assert len(users) == 3
+    for workload in users:
+        (volume,) = [volume for volume in pod(workload)["volumes"] if volume["name"] == "studies"]
+        assert volume == {"name": "studies", "emptyDir": {"sizeLimit": "1Mi"}}
+        given = environment(pod(workload)["containers"][0], objects)
+        assert given["YEETER_STUDY_STORE"].startswith("s3://")
+        assert {"AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(given)
 
 
 def test_every_file_is_used() -> None:

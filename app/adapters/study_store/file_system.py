@@ -14,7 +14,6 @@ whole one. Leftovers go when their run is removed.
 from __future__ import annotations
 
 import errno
-import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -23,11 +22,11 @@ from uuid import uuid4
 
 import structlog
 
+from app.adapters.study_store.names import file_name, run_name, study_name
 from app.dicom.part10 import read_part10, write_part10
 from app.domain.errors import InvalidInput, NotFound, Problem, TemporaryError, TransportFault
 from app.domain.study import EncodedInstance
 
-_RUN_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _SIZES = ".sizes"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REPLACEMENTS = 10  # tries to take the place of a study that others replace at the same time
@@ -72,7 +71,7 @@ class FileSystemStudyStore:
         place = self._study(run_id, order_number)
         try:
             sizes = [int(size) for size in (place / _SIZES).read_text("ascii").split()]
-            files = [place / _file_name(number) for number in range(1, len(sizes) + 1)]
+            files = [place / file_name(number) for number in range(1, len(sizes) + 1)]
             damaged = [path.name for path, size in zip(files, sizes, strict=True) if path.stat().st_size != size]
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotFound(f"study of order {order_number} of run {run_id} is not in the study store") from error
@@ -93,15 +92,11 @@ class FileSystemStudyStore:
         return shutil.disk_usage(there).free
 
     def _study(self, run_id: str, order_number: int) -> Path:
-        if order_number < 0:
-            raise InvalidInput(Problem("order_number", f"{order_number} is negative", "count orders from 0"))
-        return self._run(run_id) / str(order_number)
+        return self._run(run_id) / study_name(order_number)
 
     def _run(self, run_id: str) -> Path:
         """The run's folder, certainly below the root: no other characters, and no link that leads elsewhere."""
-        if _RUN_ID.fullmatch(run_id) is None:
-            raise InvalidInput(Problem("run_id", f"{run_id[:80]!r} is not a run ID", "use letters, digits and hyphens"))
-        folder, root = self._root / run_id, self._root.resolve()
+        folder, root = self._root / run_name(run_id), self._root.resolve()
         if folder.resolve() != root / run_id:
             raise InvalidInput(Problem("run_id", f"{folder} leads out of the study store", "remove the link"))
         return folder
@@ -114,12 +109,8 @@ class FileSystemStudyStore:
         return TransportFault(f"the study store {self._root} can't be written: {error.strerror or error}")
 
 
-def _file_name(number: int) -> str:
-    return f"{number:05d}.dcm"
-
-
 def _write_instance(folder: Path, number: int, instance: EncodedInstance) -> int:
-    with (folder / _file_name(number)).open("wb") as file:
+    with (folder / file_name(number)).open("wb") as file:
         return file.write(write_part10(instance)) + file.write(instance.data)
 
 

@@ -161,6 +161,8 @@ def _study_store(bundle: Bundle) -> str:
     bundle.studies.write(probe, 0, ())
     bundle.studies.remove(probe)
     free = bundle.studies.free_bytes()
+    if free is None:
+        return f"{bundle.settings.studies}: writable"
     if free < LOW_SPACE:
         raise Unavailable(f"{bundle.settings.studies}: only {free / 2**30:.1f} GiB free; make room")
     return f"{bundle.settings.studies}: writable, {free / 2**30:.1f} GiB free"

@@ -67,7 +67,7 @@ def check_room(run: Run, template: Template, studies: StudyStore, mark: int) -> 
     average = sum(estimate_bytes(planner.order(number).study) for number in range(sample)) / sample
     needed = average * min(run.requested, mark if len(queues) > 1 else IN_WORK)
     free = studies.free_bytes()
-    if needed <= free:
+    if free is None or needed <= free:
         return []
     cure = "free some, set YEETER_STUDY_STORE to a larger disk, or use study.pixels=tiny"
     return [f"the study store has {free / 2**30:.1f} GiB free, this run needs about {needed / 2**30:.1f} GiB; {cure}"]
