@@ -24,7 +24,7 @@ from tests.api.in_process import InProcess, in_process, tokens_file
 from tests.api.test_problems import check_problem
 
 # That do not change anything: there is nothing to do twice.
-HARMLESS = {f"{TEMPLATES}/validate"}
+HARMLESS = {f"{TEMPLATES}/validate", "/api/simulator/destinations/check"}
 STEPS = [{"type": "GENERATE_HL7", "queue_async": True}, {"type": "GENERATE_DICOM"}]
 
 
