@@ -21,6 +21,7 @@ function List({ query, may }) {
   const [more, setMore] = useState([])
   const [chosen, setChosen] = useState([])
   const filters = { state, template }
+  useEffect(() => { setState(query.get('state') || ''); setTemplate(query.get('template') || '') }, [query]) // another address
   const { value, error } = usePoll(() => get('/api/metrics/runs', { ...filters, limit: PAGE }), 3, true, [state, template])
   const templates = usePoll(() => get('/api/simulator/templates'), 60, false, []).value
   useEffect(() => { setQuery(filters); setMore([]); setCursor(undefined) }, [state, template])
