@@ -89,7 +89,7 @@ class RunFiguresView(View):
     started_at: datetime | None
     finished_at: datetime | None
     wall_seconds: float | None
-    figures: dict[str, float]
+    figures: dict[str, int | float]
 
 
 class ComparedRunView(View):
@@ -110,8 +110,8 @@ class SettingDifferenceView(View):
 
 class FigureDifferenceView(View):
     figure: str = Field(description="its path in the summary")
-    before: float | None
-    after: float | None
+    before: int | float | None
+    after: int | float | None
     change: float | None = Field(description="as a share of what it was before")
     effect: Literal["better", "worse", "same", "different"] = Field(description="same: changed by 5 % or less")
 

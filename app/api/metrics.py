@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.metadata import version
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
@@ -16,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app import __version__
 from app.api.monitoring_overview import broker_health, database_health, jobs_queued, worker_beats
 from app.bootstrap import Bundle
 from app.domain.errors import Unavailable
@@ -48,7 +48,7 @@ class ApiMetrics:
             buckets=BUCKETS,
         )
         Info("yeeter_build", "Always 1; the label is the program's version.", registry=registry).info(
-            {"version": version("hl7-yeeter")}
+            {"version": __version__}
         )
         registry.register(_System(bundle, feed_lag))
 

@@ -117,5 +117,5 @@ def _look_up(summary: Mapping[str, Any], path: str) -> float | None:
         for key in path.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
+            return value
     return None

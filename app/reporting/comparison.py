@@ -73,7 +73,7 @@ def differences(before: Document, after: Document) -> list[Difference]:
 
 
 def _figures(summary: Document) -> dict[str, float]:
-    return {"wall_seconds": float(summary["wall_seconds"])} | flat_figures(summary)
+    return {"wall_seconds": summary["wall_seconds"]} | flat_figures(summary)
 
 
 def _difference(path: str, before: float | None, after: float | None) -> Difference:

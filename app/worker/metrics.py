@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from importlib.metadata import version
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
@@ -11,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from app import __version__
 from app.domain.run import StepState
 from app.domain.work import Claim, JobFinish, JobOutcome, StepOutcome
 from app.runs.working.work import Worker
@@ -44,7 +44,7 @@ class WorkerMetrics:
         self._instances = counter("stored_instances", "Instances that archives have accepted.")
         self._bytes = counter("stored_bytes", "Bytes of those instances.")
         Info("yeeter_build", "Always 1; the label is the program's version.", registry=registry).info(
-            {"version": version("hl7-yeeter")}
+            {"version": __version__}
         )
 
     def watch(self, worker: Worker) -> None:

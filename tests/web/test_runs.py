@@ -52,7 +52,7 @@ def test_a_run_is_started_from_the_page_and_seen_to_end(page: Page, site: Server
     expect(opened.value.locator("h1")).to_contain_text(f"PASS metadata-only, run {key}")
     with page.expect_download() as saved:
         page.get_by_role("button", name="CSV").click()
-    assert "orders.completed,1000.0" in Path(saved.value.path()).read_text()
+    assert "orders.completed,1000\n" in Path(saved.value.path()).read_text()
     assert_accessible(page)
 
 
