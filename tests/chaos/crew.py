@@ -30,13 +30,17 @@ AT_WORK = "working"  # what a worker says when it begins to take jobs
 
 @dataclass(slots=True)
 class Member:
-    """A program of ours. ``spared``: not to be killed at random; ``retired``: was asked to end."""
+    """A program of ours. ``spared``: not to be killed at random; ``retired``: was asked to end.
+
+    ``unready``: was asked to end before it was at work; nobody may have been there yet to heed the signal.
+    """
 
     child: Child
     started: float
     killed: bool = False
     spared: bool = False
     retired: bool = False
+    unready: bool = False
 
 
 class _Killing:
@@ -163,6 +167,7 @@ class Crew:
         self._stopping.set()
         self._thread.join()
         for worker in self._workers:
+            worker.unready = AT_WORK not in worker.child.output
             worker.child.signal(signal.SIGTERM)
         for member in (*self._workers, *self._producers):
             try:
@@ -180,7 +185,8 @@ class Crew:
 
     def _judge(self, members: Iterable[Member], codes: set[int]) -> None:
         for member in members:
-            if not member.killed and member.child.code not in ({0} if member.retired else codes):
+            allowed = {0} if member.retired else codes | ({-signal.SIGTERM} if member.unready else set())
+            if not member.killed and member.child.code not in allowed:
                 self.complaints.append(f"ended by itself with code {member.child.code}: {_tail(member.child)}")
 
     # --- keeping it alive ---
