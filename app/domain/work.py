@@ -181,6 +181,7 @@ class JobFinish:
     death: Death | None = None
     body: str = ""  # the job's message, kept with its dead letter
     destination: DestinationReport | None = None
+    in_memory: bool = False  # this start made the study, and put it into no store
 
     @property
     def outcome(self) -> JobOutcome:

@@ -44,7 +44,7 @@ from app.ports.scaling import (
     WorkerRow,
     Workers,
 )
-from app.ports.steps import Step, StepContext, StepResult, StepSource, Toolbox
+from app.ports.steps import Handover, Step, StepContext, StepResult, StepSource, Toolbox
 from app.ports.studies import ArchiveQuery, StudySender, StudyStore
 from app.ports.tracing import Tracing
 from app.ports.webhooks import DueWebhook, Webhooks, WebhookSender
@@ -64,6 +64,7 @@ __all__ = [
     "DueWebhook",
     "EndedRun",
     "EventFeed",
+    "Handover",
     "IdempotencyKeys",
     "JobObserver",
     "Jobs",

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from app.domain.destination import DicomDestination
 from app.domain.order import Order
+from app.domain.study import EncodedInstance
 from app.ports.studies import ArchiveQuery, StudySender, StudyStore
+
+
+@dataclass(slots=True)
+class Handover:
+    """What a step leaves for the later ones of its job, in this process's memory; it is gone when the job has ended.
+
+    A job that is begun again after that, here or on another worker, finds nothing: whoever looks here can do without.
+    """
+
+    study: Sequence[EncodedInstance] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """What a step gets to work with."""
+    """What a step gets to work with.
+
+    ``following``: the types of the steps after it, where this job runs all that are left of its order; else empty.
+    """
 
     run_id: str
     order: Order
@@ -22,6 +36,8 @@ class StepContext:
     deadline: float  # time.monotonic() seconds
     is_cancelled: Callable[[], bool] = lambda: False  # whether the run is being cancelled; cheap to ask
     earlier_unknown: bool = False  # whether an earlier start may have done part of this step, or all of it
+    following: tuple[str, ...] = ()
+    handover: Handover = field(default_factory=Handover)
 
 
 @dataclass(frozen=True, slots=True)

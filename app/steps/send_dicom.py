@@ -37,7 +37,10 @@ class SendDicom:
         return StepResult(_figures(results, context.earlier_unknown), instances_stored=len(results))
 
     def _instances(self, context: StepContext) -> Iterator[EncodedInstance]:
-        """From the store; where another worker's store is not this one's, made again: same seed, same bytes."""
+        """As handed over, or from the store; where that is another worker's, made again: same seed, same bytes."""
+        if context.handover.study:
+            yield from context.handover.study
+            return
         try:
             yield from self._studies.read(context.run_id, context.order.number)
         except NotFound:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,10 @@ from app.adapters.study_store.file_system import FileSystemStudyStore
 from app.dicom.person_name import to_pn
 from app.dicom.study import generate_study
 from app.domain.destination import DicomDestination
-from app.domain.errors import PermanentError, StepError, TemporaryError, TransportFault
+from app.domain.errors import InvalidInput, NotFound, PermanentError, StepError, TemporaryError, TransportFault
 from app.domain.order import Order
-from app.domain.study import ArchivedStudy, StoreOutcome
-from app.ports import StepContext, Toolbox
+from app.domain.study import ArchivedStudy, EncodedInstance, StoreOutcome
+from app.ports import Handover, StepContext, Toolbox
 from app.steps.registry import StepRegistry
 from tests.runs.fakes import FakeArchive
 from tests.steps.fakes import FakeStudySender
@@ -34,10 +35,13 @@ class Bench:
         [self.order] = orders(1, modalities={"CT": 1}, study={"preset": "compact", "pixels": "tiny"})
 
     def run(self, type_: str, earlier_unknown: bool = False, **parameters: object):  # type: ignore[no-untyped-def]
-        context = StepContext(
-            "run-1", self.order, parameters, DESTINATION, time.monotonic() + 5, earlier_unknown=earlier_unknown
-        )
-        return self.registry.step(type_).run(context)
+        return self.registry.step(type_).run(self.context(parameters, earlier_unknown=earlier_unknown))
+
+    def context(self, parameters: dict[str, object], **more: Any) -> StepContext:
+        return StepContext("run-1", self.order, parameters, DESTINATION, time.monotonic() + 5, **more)
+
+    def kept(self) -> list[EncodedInstance]:
+        return list(self.studies.read("run-1", self.order.number))
 
 
 @pytest.fixture
@@ -62,6 +66,54 @@ def test_send_stores_what_the_store_has(bench: Bench) -> None:
     result = bench.run("SEND_DICOM")
     assert bench.sender.stored == uids(bench.order)
     assert result.instances_stored == result.data["stored"] == len(result.data["c_store"]) == len(uids(bench.order))
+
+
+def test_a_small_study_goes_from_step_to_step_in_memory(bench: Bench) -> None:
+    handover = Handover()
+    generate, send = bench.registry.step("GENERATE_DICOM"), bench.registry.step("SEND_DICOM")
+    result = generate.run(bench.context({}, handover=handover, following=("SEND_DICOM", "VERIFY")))
+    assert result.data == {
+        "instances": len(uids(bench.order)),
+        "bytes": sum(len(each.data) for each in generate_study(bench.order)),
+    }
+    assert list(handover.study) == list(generate_study(bench.order))
+    with pytest.raises(NotFound):
+        bench.kept()
+    assert send.run(bench.context({}, handover=handover)).instances_stored == len(handover.study)
+    assert bench.sender.stored == uids(bench.order)
+
+
+@pytest.mark.parametrize(
+    ("following", "parameters"),
+    [
+        ((), {}),  # the sending step is another job's
+        (("VERIFY", "SEND_DICOM"), {}),
+        (("SEND_DICOM", "LOOK_AT_STUDY"), {}),  # somebody's own step, which may read the store
+        (("SEND_DICOM",), {"through_store": True}),
+    ],
+)
+def test_where_somebody_else_may_want_it_a_study_goes_into_the_store(
+    bench: Bench, following: tuple[str, ...], parameters: dict[str, object]
+) -> None:
+    context = bench.context(parameters, following=following)
+    bench.registry.step("GENERATE_DICOM").run(context)
+    assert not context.handover.study
+    assert [each.sop_instance_uid for each in bench.kept()] == uids(bench.order)
+
+
+def test_a_study_that_is_too_large_for_memory_goes_into_the_store(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    shapes = {"CT": {"series": [1, 1], "instances": [40, 40]}}  # 21 MB
+    [bench.order] = orders(1, modalities={"CT": 1}, study={"pixels": "full", "shapes": shapes})
+    context = bench.context({}, following=("SEND_DICOM",))
+    bench.registry.step("GENERATE_DICOM").run(context)
+    assert not context.handover.study
+    assert len(bench.kept()) == 40
+
+
+def test_generate_refuses_parameters_it_does_not_know(bench: Bench) -> None:
+    with pytest.raises(InvalidInput, match="through_store"):
+        bench.registry.step("GENERATE_DICOM").check({"through_store": "sometimes"})
 
 
 def test_send_makes_the_study_again_where_the_store_does_not_have_it(bench: Bench) -> None:

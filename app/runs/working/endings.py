@@ -20,6 +20,7 @@ class Progress:
     outcomes: tuple[StepOutcome, ...] = ()
     stored: int = 0  # instances
     report: DestinationReport | None = None
+    in_memory: bool = False  # whether this start made the study, and put it into no store
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class Endings:
             steps=outcomes,
             instances_stored=progress.stored,
             destination=progress.report,
+            in_memory=progress.in_memory,
             **ending,
         )
 

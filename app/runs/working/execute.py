@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -17,7 +19,7 @@ from app.domain.job import Job, SlipEntry
 from app.domain.order import Order
 from app.domain.run import StepState
 from app.domain.work import Claim, Death, DestinationReport, JobFinish, StepOutcome
-from app.ports import Step, StepContext, StepResult, StepSource
+from app.ports import Handover, Step, StepContext, StepResult, StepSource
 from app.runs.working.consequences import report_on, text_of, what_follows
 from app.runs.working.endings import Endings, Failure, Progress, head_position
 
@@ -70,6 +72,8 @@ class JobRun:
         self._claim = claim
         self._first = head_position(job, claim)
         self._endings = Endings(job, claim, runner.worker)
+        self._handover = Handover()
+        self._contents: tuple[Order, DicomDestination] | None = None
         self._under_way: _StepUnderWay | None = None
         self._settled = threading.Lock()  # held once and for all
 
@@ -92,7 +96,7 @@ class JobRun:
                 if self._is_cancelled():  # it may have given up because of that
                     return self._endings.cancelled(progress, position)
                 return self._failed(position, progress, attempt.error, attempt.seconds)
-            progress = _with_success(progress, own[position], attempt)
+            progress = _with_success(progress, own[position], attempt, in_memory=bool(self._handover.study))
             if attempt.result.wait_seconds and position + 1 < len(self._job.slip):
                 return self._endings.continued(progress, position + 1, attempt.result.wait_seconds)
         if len(own) < len(self._job.slip):
@@ -113,7 +117,7 @@ class JobRun:
         begun = time.monotonic()
         try:
             step = self._step(entry.type)
-            order, dicom = self._contents()
+            order, dicom = self._contents = self._contents or contents_of(self._job)
             if entry.type == RATED and not self._runner.permission(dicom, self._is_cancelled):
                 return None
             begun = time.monotonic()  # waiting for its turn is no part of the step
@@ -133,13 +137,6 @@ class JobRun:
             cure = "give all workers of a queue the same YEETER_STEP_TYPES"
             raise TemporaryError(f"this worker has no step type {type_!r} ({cure})") from error
 
-    def _contents(self) -> tuple[Order, DicomDestination]:
-        try:
-            order = Order.from_context(self._job.patient_context, self._job.order_context)
-            return order, DicomDestination.model_validate(self._job.dicom)
-        except (KeyError, TypeError, ValueError) as error:
-            raise PermanentError(f"the job message does not hold a whole order: {error!r}") from error
-
     def _context(self, position: int, order: Order, dicom: DicomDestination, deadline: float) -> StepContext:
         return StepContext(
             self._job.run_id,
@@ -149,7 +146,13 @@ class JobRun:
             deadline,
             self._is_cancelled,
             earlier_unknown=self._was_begun_before(position),
+            following=self._following(position),
+            handover=self._handover,
         )
+
+    def _following(self, position: int) -> tuple[str, ...]:
+        slip = self._job.slip
+        return tuple(entry.type for entry in slip[position + 1 :]) if len(self._job.own_steps) == len(slip) else ()
 
     def _was_begun_before(self, position: int) -> bool:
         """Whether an earlier start may have done part of this step, or all of it."""
@@ -185,17 +188,35 @@ class DidNotEnd(TemporaryError):
         super().__init__(f"did not end within {limit:g} s, and was left behind")
 
 
+def contents_of(job: Job) -> tuple[Order, DicomDestination]:
+    """The order that the job is about, and where its study goes. Raises PermanentError: it does not say."""
+    try:
+        return Order.from_context(job.patient_context, job.order_context), _destination(job.dicom)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PermanentError(f"the job message does not hold a whole order: {error!r}") from error
+
+
 def destination_of(job: Job, steps: StepSource) -> str:
     """The key of the destination that this job's own steps talk to; empty when none does, or it says none."""
     if not any(steps.uses_archive(entry.type) for entry in job.own_steps):
         return ""
     try:
-        return DicomDestination.model_validate(job.dicom).key
-    except ValidationError:
+        return _destination(job.dicom).key
+    except (TypeError, ValidationError):
         return ""
 
 
-def _with_success(progress: Progress, entry: SlipEntry, attempt: _Attempt) -> Progress:
+def _destination(values: dict[str, Any]) -> DicomDestination:
+    """Jobs of a run all name the same one. Raises TypeError, ValidationError: these values are none."""
+    return _destination_of_items(tuple(values.items()))
+
+
+@lru_cache(maxsize=256)
+def _destination_of_items(items: tuple[tuple[str, Any], ...]) -> DicomDestination:
+    return DicomDestination.model_validate(dict(items))
+
+
+def _with_success(progress: Progress, entry: SlipEntry, attempt: _Attempt, *, in_memory: bool) -> Progress:
     outcome = StepOutcome(entry.index, entry.type, StepState.SUCCEEDED, attempt.seconds, attempt.result.data)
     stored = progress.stored + attempt.result.instances_stored
-    return replace(progress, outcomes=(*progress.outcomes, outcome), stored=stored)
+    return replace(progress, outcomes=(*progress.outcomes, outcome), stored=stored, in_memory=in_memory)

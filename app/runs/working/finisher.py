@@ -96,7 +96,7 @@ class Finisher:
             if not ours:
                 log.warning("finished too late, another worker has the job", job=done.claimed.job.id)
                 continue
-            if finish.order_state is not None:
+            if finish.order_state is not None and not finish.in_memory:
                 self._studies.remove(finish.run_id, finish.order_number)
             for observer in self._observers:
                 observer.finished(done.claimed.claim, finish)
