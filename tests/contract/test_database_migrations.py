@@ -13,13 +13,12 @@ from sqlalchemy import Connection, inspect
 
 from alembic import command
 from app.adapters.database import SqlDatabase
-from app.adapters.database.database import ROOT
 from app.adapters.database.engine import make_engine
+from app.adapters.database.migrations import HEAD, ROOT
 from app.adapters.database.tables import metadata
 from app.domain.errors import SchemaMissing
 from tests.contract.database_fixtures import Play
 
-HEAD = ScriptDirectory(str(ROOT / "alembic")).get_current_head()
 UPGRADE = """
 import sys
 from app.adapters.database import SqlDatabase
@@ -46,6 +45,10 @@ def alembic(connection: Connection) -> Config:
     config = Config(str(ROOT / "alembic.ini"))
     config.attributes["connection"] = connection
     return config
+
+
+def test_the_head_that_is_checked_for_is_that_of_the_migrations() -> None:
+    assert ScriptDirectory(str(ROOT / "alembic")).get_current_head() == HEAD
 
 
 def test_upgrading_makes_every_table_and_again_nothing(database_url: str) -> None:

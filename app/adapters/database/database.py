@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from threading import Lock
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
-import app
-from alembic import command
 from app.adapters.database.benchmarks import SqlBenchmarks
 from app.adapters.database.dead_letters import SqlDeadLetters
 from app.adapters.database.destinations import SqlDestinations
@@ -23,6 +17,7 @@ from app.adapters.database.figures import SqlRunFigures
 from app.adapters.database.idempotency import SqlIdempotencyKeys
 from app.adapters.database.jobs import SqlJobs
 from app.adapters.database.journal import SqlJournal
+from app.adapters.database.migrations import HEAD, revision_of, upgrade
 from app.adapters.database.orders import SqlOrders
 from app.adapters.database.outbox import SqlOutbox
 from app.adapters.database.queries import SqlRunQueries
@@ -33,11 +28,6 @@ from app.adapters.database.templates import SqlTemplates
 from app.adapters.database.webhooks import SqlWebhooks
 from app.adapters.database.workers import SqlWorkers
 from app.domain.errors import SchemaMissing
-
-ROOT = Path(app.__file__).resolve().parent.parent
-_PACKAGED = Path(__file__).parent / "alembic"  # where a wheel has the migrations
-_MIGRATIONS = _PACKAGED if _PACKAGED.is_dir() else ROOT / "alembic"
-_MIGRATION_LOCK = 0x79656574  # "yeet": API replicas that start together migrate one after the other
 
 
 class SqlUnitOfWork:
@@ -80,19 +70,13 @@ class SqlDatabase:
 
     def upgrade(self) -> None:
         with self._writer() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-            config = _alembic()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            upgrade(connection)
 
     def check(self) -> str:
         with reading(self._engine) as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-            name = connection.dialect.name
-        wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
-        if revision != wanted:
-            raise SchemaMissing(f"{name}: schema is at {revision or 'nothing'}, not {wanted}; run `yeeter db upgrade`")
+            name, revision = connection.dialect.name, revision_of(connection)
+        if revision != HEAD:
+            raise SchemaMissing(f"{name}: schema is at {revision or 'nothing'}, not {HEAD}; run `yeeter db upgrade`")
         return f"{name}, schema {revision}"
 
     def close(self) -> None:
@@ -102,9 +86,3 @@ class SqlDatabase:
     def _writer(self) -> Iterator[Connection]:
         with self._turn, errors_of(self._engine), self._engine.begin() as connection:
             yield connection
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
