@@ -1,8 +1,9 @@
 """Emission: plan an order, write the intent, send it, check its ACK, write what follows. Never waits for downstream.
 
-In groups: the intents of up to 100 orders in one transaction before they are sent, and the outcomes of those that were
+In groups: the intents of up to 200 orders in one transaction before they are sent, and the outcomes of those that were
 answered in one transaction with their steps, events and outbox rows. So no order is sent without a trace, and no job
-exists without an acknowledged order.
+exists without an acknowledged order. Where orders are sent as fast as they are answered, a group is waited for; where
+each has its due time, none waits longer than a moment.
 
 An order is pending, in flight, or has its outcome. One that could not be sent, because its receiver is away or the run
 is paused, is pending again; whether a transmission of it has been begun before is remembered in its tally.
@@ -26,10 +27,11 @@ from app.runs.producing.receiver import ReceiverWatch
 from app.runs.producing.spans import ProducerSpans
 from app.runs.producing.timing import Timekeeper
 
-INTENT_GROUP = 100
-OUTCOME_GROUP = 200
+GROUP = 200  # orders that share a transaction, at most
 OUTCOME_DELAY = 0.025  # seconds an outcome may wait for its group
+BUSY_OUTCOME_DELAY = 0.1  # the same while there is more to be sent than may be begun
 IN_FLIGHT_PER_CONNECTION = 32
+WITH_DUE_TIMES = 100  # orders in flight, at least, where each has its due time
 POLL = 0.02
 LEAVING_GRACE = 10.0  # seconds for the acknowledgements that are still to come when the run is left to others
 
@@ -56,8 +58,9 @@ class Emitter:
         receiver: ReceiverWatch,
         times: Timekeeper,
         spans: ProducerSpans | None = None,
+        on_jobs: Callable[[], None] = lambda: None,
     ) -> None:
-        """``spans``: None without tracing."""
+        """``spans``: None without tracing. ``on_jobs`` is called when jobs have been written."""
         self._run = run
         self._types = [step.type for step in template.steps]
         self._builder = builder
@@ -66,10 +69,12 @@ class Emitter:
         self._receiver = receiver
         self._times = times
         self._spans = spans
+        self._on_jobs = on_jobs
         self._pacing = times.pacing
         self._renderer = OrmRenderer(template.hl7)
         connections = template.destinations.hl7.connections if template.destinations.hl7 else 1
-        self._window = max(INTENT_GROUP, connections * IN_FLIGHT_PER_CONNECTION)
+        least = WITH_DUE_TIMES if times.is_open else 2 * GROUP
+        self._window = max(least, connections * IN_FLIGHT_PER_CONNECTION)
         self._numbers: Iterator[int] = iter(())  # that are still to come
         self._pending: list[int] = []
         self._in_flight: dict[int, Order] = {}
@@ -108,8 +113,9 @@ class Emitter:
 
     @property
     def _room(self) -> int:
-        """How many orders may be begun now."""
-        return max(min(self._window - len(self._in_flight), INTENT_GROUP), 0)
+        """How many orders may be begun now; without due times, a whole group or none."""
+        room = self._window - len(self._in_flight)
+        return GROUP if room >= GROUP else max(room, 0) if self._times.is_open else 0
 
     def _fill(self) -> None:
         """One more order is looked at even where there is no room: whether it is due tells whether that matters."""
@@ -226,8 +232,9 @@ class Emitter:
         if fresh and not self._outcomes:
             self._oldest_outcome = self._times.clock()
         self._outcomes += fresh
-        full = len(self._outcomes) >= OUTCOME_GROUP
-        waited = self._outcomes and self._times.clock() - self._oldest_outcome >= OUTCOME_DELAY
+        full = len(self._outcomes) >= GROUP
+        delay = BUSY_OUTCOME_DELAY if self._pending and not self._times.is_open else OUTCOME_DELAY
+        waited = self._outcomes and self._times.clock() - self._oldest_outcome >= delay
         last = self._outcomes and len(self._outcomes) >= len(self._in_flight)
         if full or waited or last:
             outcomes, self._outcomes = self._outcomes, []
@@ -257,6 +264,7 @@ class Emitter:
         records = [self._record(outcome) for outcome in outcomes]
 
         self._lease.write(lambda work: write_records(work, self._run.id, records))
+        self._on_jobs()
         if self._spans is not None:
             self._spans.emitted(outcomes)
         for outcome in outcomes:

@@ -28,7 +28,7 @@ from app.runs.producing.parking import Parking
 from app.runs.producing.preflight import check_destinations, check_room
 from app.runs.producing.receiver import ReceiverWatch
 from app.runs.producing.reconcile import Reconciliation, Witnesses, reconcile
-from app.runs.producing.relay import Relay, as_written
+from app.runs.producing.relay import Relay
 from app.runs.producing.spans import ProducerSpans
 from app.runs.producing.stall import Stall
 from app.runs.producing.sweep import Sweeper
@@ -71,6 +71,7 @@ class Phases:
         self._spans = None if trace is None else ProducerSpans(run, trace)
         self._builder = JobBuilder(run, template, parts.order_queue, trace)
         self._limit = TimeLimit(None)
+        self._relay = Relay(lease, parts.broker, parts.inline, parts.backpressure_mark, self._notes, spans=self._spans)
 
     def run(self) -> Run:
         """Raises as ``Producer.produce`` does."""
@@ -112,9 +113,10 @@ class Phases:
     def _helpers(self, is_new: bool) -> Iterator[None]:
         """Relay and housekeeper, around the phases in which orders are sent and waited for."""
         parts, lease, notes = self._parts, self._lease, self._notes
-        # Embedded, a run that goes on has new receivers: what was written names the ports of the old ones.
-        body = as_written if is_new or not parts.is_embedded else self._builder.body
-        relay = Relay(lease, parts.broker, parts.inline, parts.backpressure_mark, notes, body, self._spans)
+        relay = self._relay
+        if parts.is_embedded and not is_new:
+            # It has new receivers: what was written names the ports of the old ones.
+            relay.body = self._builder.body
         dicom, queues = self._template.destinations.dicom, self._queues()
         parking = Parking(lease, self._builder, notes, dicom.key if dicom else "")
         sweeper = Sweeper(parts, lease, self._builder, queues)
@@ -147,7 +149,15 @@ class Phases:
         sender = self._parts.open_sender(hl7)
         try:
             emitter = Emitter(
-                self._run, self._template, self._builder, sender, self._lease, receiver, times, self._spans
+                self._run,
+                self._template,
+                self._builder,
+                sender,
+                self._lease,
+                receiver,
+                times,
+                self._spans,
+                self._relay.wake,
             )
             emitter.emit(in_doubt, iter(others), self._gate)
         finally:

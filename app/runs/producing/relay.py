@@ -27,7 +27,7 @@ from app.util.threads import WatchedThread
 log = structlog.get_logger()
 
 GROUP = 500
-IDLE = 0.02  # seconds between two looks at an empty outbox
+IDLE = 0.1  # seconds between two looks at an empty outbox; workers, too, write into it
 COUNT_EVERY = 0.25  # seconds between two counts of what is published, when there is no room
 RETRY = 1.0  # seconds after a broker or database that could not be reached
 _TOPIC = "broker"
@@ -56,29 +56,34 @@ class Relay:
         inline: Broker,
         mark: int,
         notes: Notes,
-        body: Callable[[OutboxMessage], bytes] = as_written,
         spans: ProducerSpans | None = None,
     ) -> None:
-        """``body``: what a message says, where that is no longer what was written. ``spans``: None without tracing."""
+        """``spans``: None without tracing."""
         self._lease = lease
         self._broker = broker
         self._inline = inline
         self._mark = mark
         self._notes = notes
-        self._body = body
+        self.body: Callable[[OutboxMessage], bytes] = as_written  # what a message says, where that is another now
         self._spans = spans
         self._room = 0
         self._count_at = 0.0
         self._unrecorded: Confirmed | None = None
         self._stopping = threading.Event()
+        self._something_new = threading.Event()
         self._thread = WatchedThread(self._loop, f"relay-{lease.run_id[:8]}")
         self.trouble = ""  # why nothing is being published, for people
 
     def start(self) -> None:
         self._thread.start()
 
+    def wake(self) -> None:
+        """Jobs have been written just now."""
+        self._something_new.set()
+
     def stop(self) -> None:
         self._stopping.set()
+        self._something_new.set()
         self._thread.join()
 
     def check(self) -> None:
@@ -86,17 +91,18 @@ class Relay:
         self._thread.check()
 
     def _loop(self) -> None:
-        pause = 0.0
-        while not self._stopping.wait(pause):
+        while not self._stopping.is_set():
+            self._something_new.clear()
             try:
-                pause = 0.0 if self._publish_some() else IDLE
+                if not self._publish_some():
+                    self._something_new.wait(IDLE)
             except LeaseLost:
                 return  # whoever waits for the run's end sees it, too
             except Unavailable as error:
                 if str(error) != self.trouble:
                     log.warning("jobs can't be published", run_id=self._lease.run_id, reason=str(error))
                 self.trouble = str(error)
-                pause = RETRY
+                self._stopping.wait(RETRY)
 
     def _publish_some(self) -> bool:
         self._record()
@@ -159,4 +165,4 @@ class Relay:
 
     def _message(self, entry: OutboxMessage) -> Message:
         traceparent = "" if self._spans is None else self._spans.traceparent(entry.order_number)
-        return Message(entry.job_id, entry.queue, self._body(entry), traceparent)
+        return Message(entry.job_id, entry.queue, self.body(entry), traceparent)

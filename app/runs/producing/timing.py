@@ -75,7 +75,7 @@ class Timekeeper:
         """``clock`` is the one that the pacing has; ``cpu`` gives the processor time of this process, in seconds."""
         self.pacing = pacing
         self.clock = clock
-        self._is_open = is_open
+        self.is_open = is_open
         self._cpu = cpu
         self._begun: dict[int, float] = {}
         self._timings: dict[int, Timing] = {}
@@ -95,7 +95,7 @@ class Timekeeper:
         """It is handed to the sender now; what was noted of an earlier time is forgotten."""
         now = self.clock()
         since_begun = now - self._begun[number]
-        if self._is_open:
+        if self.is_open:
             due = self.pacing.due_at(number)
             self._timings[number] = Timing(since_begun, max(now - due, 0.0), self._blocked.since(due))
         else:
@@ -141,6 +141,6 @@ class Timekeeper:
             "emission_seconds": round(wall - self._wall_start, 6),
             "cpu_seconds": round(cpu - self._cpu_start, 6),
             "blocked_seconds": round(self._blocked.total, 6),
-            "offered": self.pacing.offered(requested) if self._is_open else None,
+            "offered": self.pacing.offered(requested) if self.is_open else None,
             "is_over": self.pacing.is_over,
         }

@@ -42,6 +42,7 @@ class Desk:
         self._done: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
         self._changed = threading.Condition()  # guards the two below
         self._to_run = 0  # claimed, and not yet run to the end
+        self._low = 0  # somebody waits until no more than so many are
         self._held: dict[str, Claimed] = {}  # claimed, and not yet written and acknowledged; by their fences
 
     @property
@@ -68,6 +69,7 @@ class Desk:
     def wait_for_room(self, low: int, capacity: int) -> int:
         """How many more may be claimed, once no more than ``low`` are left to run; 0 when the worker stops."""
         with self._changed:
+            self._low = low
             self._changed.wait_for(lambda: self._to_run <= low or self.stopping.is_set())
             return 0 if self.stopping.is_set() else capacity - self._to_run
 
@@ -122,4 +124,5 @@ class Desk:
             self._to_run -= to_run
             for each in claimed:
                 self._held.pop(each.claim.fence, None)
-            self._changed.notify_all()
+            if self._to_run <= self._low or not self._held:  # nobody is woken for each job
+                self._changed.notify_all()

@@ -40,10 +40,10 @@ class Inbox:
     def is_consuming(self) -> bool:
         return self._subscription is not None and self._subscription.is_consuming
 
-    def receive(self, maximum: int, stopping: Waiting) -> list[Delivery]:
-        """Messages, or none after a moment."""
+    def receive(self, maximum: int, stopping: Waiting, patience: float = PATIENCE) -> list[Delivery]:
+        """Messages, or none after ``patience`` seconds."""
         try:
-            return self._opened().receive(maximum, PATIENCE)
+            return self._opened().receive(maximum, patience)
         except Unavailable as error:
             log.warning("waiting for the broker", reason=str(error))
             stopping.wait(RETRY)

@@ -27,6 +27,9 @@ from app.runs.working.inbox import RETRY, Inbox
 
 log = structlog.get_logger()
 
+DELAY = 0.05  # seconds a message may wait for its group
+LOOK = 0.005  # seconds between two looks at what has come meanwhile
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimTerms:
@@ -66,9 +69,21 @@ class Taker:
     def _next(self) -> list[Delivery]:
         """A group of messages that are delivered for the first time; the others wait for free hands."""
         room = self._desk.wait_for_room(self._terms.low, self._terms.capacity)
-        received = self._inbox.receive(room, self._desk.stopping) if room else []
+        received = self._gather(room) if room else []
         self._again += [delivery for delivery in received if delivery.redelivered]
         return [delivery for delivery in received if not delivery.redelivered]
+
+    def _gather(self, room: int) -> list[Delivery]:
+        """What there is; while the hands have enough to do, also what comes within a moment.
+
+        A claim is a transaction, whose cost the jobs of a group share. A hand that is idle is not made to wait.
+        """
+        received = self._inbox.receive(room, self._desk.stopping)
+        until = time.monotonic() + DELAY
+        while received and len(received) < room and self._desk.to_run and time.monotonic() < until:
+            self._desk.stopping.wait(LOOK)
+            received += self._inbox.receive(room - len(received), self._desk.stopping, patience=0.0)
+        return received
 
     def _to_claim_again(self) -> list[Delivery]:
         """But for jobs that we have: their messages came again because we lost the broker, not they their worker.
