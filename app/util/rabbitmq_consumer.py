@@ -43,6 +43,7 @@ class RabbitMqConsumer(RabbitMqClient):
         self.queues = tuple(queues)
         self._prefetch = prefetch
         self._buffer: deque[Incoming] = deque()  # lock
+        self._unsettled: set[int] = set()  # I/O thread: delivery tags of the present channel
         super().__init__(url, name, connect_seconds, tls)
 
     def receive(self, maximum: int, timeout: float) -> list[Incoming]:
@@ -62,29 +63,45 @@ class RabbitMqConsumer(RabbitMqClient):
 
     def acknowledge(self, deliveries: Sequence[Incoming]) -> None:
         """Tell the broker that these are done."""
-        self._settle(deliveries, lambda channel, tag: channel.basic_ack(tag))
+        self._settle(deliveries, self._acknowledge)
 
     def requeue(self, deliveries: Sequence[Incoming]) -> None:
-        """Put these back into their queues, for another consumer.
+        """Put these back into their queues, for another consumer."""
+        self._settle(deliveries, self._requeue)
 
-        By nack: from RabbitMQ 4.3 on, a reject is a failed delivery and counts against the limit, a nack does not.
-        """
-        self._settle(deliveries, lambda channel, tag: channel.basic_nack(tag, requeue=True))
-
-    def _settle(self, deliveries: Sequence[Incoming], answer: Callable[[Channel, int], None]) -> None:
-        def settle_those_of_open_channels() -> None:
-            for delivery in deliveries:
-                if delivery.channel.is_open:
-                    answer(delivery.channel, delivery.tag)
+    def _settle(self, deliveries: Sequence[Incoming], answer: Callable[[Channel, list[int]], None]) -> None:
+        def settle_those_of_the_open_channel() -> None:
+            ours = [each for each in deliveries if each.channel.is_open and each.tag in self._unsettled]
+            if ours:
+                tags = [each.tag for each in ours]
+                self._unsettled.difference_update(tags)
+                answer(ours[0].channel, tags)
 
         try:
-            self._call(settle_those_of_open_channels)
+            self._call(settle_those_of_the_open_channel)
         except ConnectionLost:
             return  # closed: they are back in their queues
 
     # In the I/O thread.
 
+    def _acknowledge(self, channel: Channel, tags: list[int]) -> None:
+        """As one where no delivery before them is open: an acknowledgement of several takes all up to its tag."""
+        first_open = min(self._unsettled, default=None)
+        together = [tag for tag in tags if first_open is None or tag < first_open]
+        if together:
+            channel.basic_ack(max(together), multiple=True)
+        for tag in tags:
+            if first_open is not None and tag > first_open:
+                channel.basic_ack(tag)
+
+    @staticmethod
+    def _requeue(channel: Channel, tags: list[int]) -> None:
+        """By nack: from RabbitMQ 4.3 on, a reject is a failed delivery and counts against the limit, a nack is not."""
+        for tag in tags:
+            channel.basic_nack(tag, requeue=True)
+
     def _set_up(self, channel: Channel) -> None:
+        self._unsettled.clear()
         channel.add_on_cancel_callback(self._on_cancel)
         channel.basic_qos(prefetch_count=self._prefetch)
         waiting = set(self.queues)
@@ -118,6 +135,7 @@ class RabbitMqConsumer(RabbitMqClient):
             bool(method.redelivered),
             properties.headers or {},
         )
+        self._unsettled.add(delivery.tag)
         with self._changed:
             self._buffer.append(delivery)
             self._changed.notify_all()

@@ -94,6 +94,22 @@ def test_acknowledged_is_gone_and_the_rest_comes_again_marked(broker: Broker) ->
     assert second.receive(10, SHORT) == []
 
 
+def test_exactly_what_was_acknowledged_is_gone_whatever_came_first(broker: Broker) -> None:
+    broker.publish(numbered(0, 12))
+    first = broker.subscribe(["work"], prefetch=20)
+    deliveries = collect(first, 12)
+    groups = [4], [0, 1, 2], [7, 3, 11], [0, 4]  # the last ones once more, which does nothing
+    for group in groups:
+        first.acknowledge([deliveries[number] for number in group])
+    first.give_back([deliveries[5]])
+    first.close()
+
+    left = [delivery.message_id for number, delivery in enumerate(deliveries) if number in (5, 6, 8, 9, 10)]
+    second = broker.subscribe(["work"], prefetch=20)
+    assert sorted(ids(collect(second, len(left)))) == sorted(left)
+    assert second.receive(10, SHORT) == []
+
+
 def test_what_was_never_received_comes_to_the_next_subscription(broker: Broker) -> None:
     broker.publish(numbered(0, 5))
     broker.subscribe(["work"], prefetch=2).close()
