@@ -25,8 +25,8 @@ _WIRE = (
         name="faulty-association-is-reused",
         promise="after a fault of transport the association is given up: a late answer answers nothing",
         file="app/adapters/senders/dimse/association.py",
-        old="        self._usable = False\n        try:",
-        new="        try:",
+        old="        return not self._unanswered and not self._values\n",
+        new="        return True\n",
         tests=("tests/contract/test_study_sender_faults.py",),
     ),
     Mutant(
