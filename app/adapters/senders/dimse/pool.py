@@ -82,6 +82,7 @@ class _Site:
             self.queue[0].notify()
 
     def note_need(self, syntaxes: Syntaxes) -> None:
+        """An instance of this kind is about to be sent: propose it for the associations to come."""
         self.syntaxes.pop(syntaxes, None)
         self.syntaxes[syntaxes] = None
 
@@ -121,11 +122,11 @@ class AssociationPool:
             AssociationFault: none could be opened this time or came free until ``deadline``, or the pool was closed.
             TransportFault: the destination will never take one as we are set up.
         """
-        with self._lock:
-            site = self._site(destination)
-            site.note_need(syntaxes)
         while True:
-            kept = self._await_turn(site, deadline)
+            with self._lock:
+                site = self._site(destination)
+                site.note_need(syntaxes)
+                kept = self._await_turn(site, deadline)
             if kept is None:
                 try:
                     opened = self._open(site, deadline)
@@ -184,22 +185,21 @@ class AssociationPool:
         return site
 
     def _await_turn(self, site: _Site, deadline: float) -> Lease | None:
-        """An idle association, or None: there is room for another one, which is now reserved for the caller."""
-        with self._lock:
-            if not site.queue and self._can_serve(site):
-                return self._serve(site)
-            ticket = _Ticket(self._lock)
-            site.queue.append(ticket)
-            try:
-                while site.queue[0] is not ticket or not self._can_serve(site):
-                    remaining = deadline - time.monotonic()
-                    if remaining <= 0:
-                        raise AssociationFault(f"all {site.existing} associations stayed busy")
-                    ticket.wait(remaining)
-                return self._serve(site)
-            finally:
-                site.queue.remove(ticket)
-                site.wake_first()
+        """With the lock held: an idle association, or None when there is room for another one, reserved for us."""
+        if not site.queue and self._can_serve(site):
+            return self._serve(site)
+        ticket = _Ticket(self._lock)
+        site.queue.append(ticket)
+        try:
+            while site.queue[0] is not ticket or not self._can_serve(site):
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise AssociationFault(f"all {site.existing} associations stayed busy")
+                ticket.wait(remaining)
+            return self._serve(site)
+        finally:
+            site.queue.remove(ticket)
+            site.wake_first()
 
     def _can_serve(self, site: _Site) -> bool:
         """Whether there is something for the first one in the queue.
