@@ -30,6 +30,22 @@ _WIRE = (
         tests=("tests/contract/test_study_sender_faults.py",),
     ),
     Mutant(
+        name="more-than-granted",
+        promise="no more requests are under way than the archive granted",
+        file="app/adapters/senders/dimse/association.py",
+        old="    return min(window.invoked or WINDOW.invoked, WINDOW.invoked)\n",
+        new="    return WINDOW.invoked\n",
+        tests=("tests/contract/test_study_sender_window.py",),
+    ),
+    Mutant(
+        name="answer-to-nobody",
+        promise="an answer to a message that is not under way, or was answered, ends the association",
+        file="app/adapters/senders/dimse/association.py",
+        old="        if response.message_id not in self._unanswered:\n",
+        new="        if not self._unanswered:\n",
+        tests=("tests/contract/test_study_sender_window.py",),
+    ),
+    Mutant(
         name="any-acknowledgement-is-mine",
         promise="MSA-2 must be the control ID that was sent",
         file="app/adapters/senders/mllp.py",
