@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -30,14 +31,16 @@ class Peer:
     def send(self, *messages: pdu.Pdu) -> None:
         self.socket.sendall(b"".join(message.encode() for message in messages))
 
-    def accept(self, max_pdu: int = 16384, result: int = 0) -> pdu.AssociateRequest:
+    def accept(
+        self, max_pdu: int = 16384, result: int = 0, window: pdu.OperationsWindow | None = None
+    ) -> pdu.AssociateRequest:
         """Read an association request and answer it with the same result for every context."""
         request = self.receive()
         assert isinstance(request, pdu.AssociateRequest)
         contexts = tuple(
             pdu.ContextResult(context.id, result, context.transfer_syntaxes[0]) for context in request.contexts
         )
-        self.send(pdu.AssociateAccept(request.called_aet, request.calling_aet, contexts, max_pdu))
+        self.send(pdu.AssociateAccept(request.called_aet, request.calling_aet, contexts, max_pdu, window=window))
         return request
 
     def receive_store(self) -> tuple[int, int, bytes]:
@@ -58,6 +61,10 @@ class Peer:
                     self._stored.append(elements[command.AFFECTED_SOP_INSTANCE_UID].decode().strip("\0"))
                     (message_id,) = struct.unpack("<H", elements[command.MESSAGE_ID])
                     return value.context_id, message_id, bytes(data)
+
+    def has_more(self, seconds: float) -> bool:
+        """Whether anything comes within this time."""
+        return bool(select.select([self.socket], [], [], seconds)[0])
 
     def respond(self, context_id: int, message_id: int, status: int | None) -> None:
         self.send(store_response(context_id, message_id, status))

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -525,3 +526,27 @@ def test_one_that_waits_for_a_busy_association_gives_up_at_its_deadline(sender: 
             sender.store(to, [ONE], time.monotonic() + 0.1)
         done.set()
         first.join(20)
+
+
+def test_a_sender_that_is_closed_tells_all_that_wait_for_a_busy_association() -> None:
+    busy, done = threading.Event(), threading.Event()
+
+    def slow(peer: Peer) -> None:
+        context_id, message_id, _ = peer.receive_store()
+        busy.set()
+        done.wait(20)
+        peer.respond(context_id, message_id, 0)
+
+    patient = DimseStudySender()  # whose other time limits are longer than this takes
+    with ScriptedScp(accepted(slow)) as scp, ThreadPoolExecutor(4) as threads:
+        to = destination(scp.address, associations=1)
+        first = threads.submit(patient.store, to, [ONE], time.monotonic() + 60)
+        assert busy.wait(20)
+        others = [threads.submit(patient.store, to, study(order), time.monotonic() + 60) for order in range(3)]
+        time.sleep(0.1)  # they queue
+        patient.close()
+        for other in others:
+            with pytest.raises(TransportFault, match="sender was closed"):
+                other.result(10)
+        done.set()
+        assert first.result(10)[0].outcome == "stored"

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.adapters.senders.dimse import TimeLimits, pdu
-from app.adapters.senders.dimse.association import Association, AssociationFault, PendingAssociation
+from app.adapters.senders.dimse.association import Association, AssociationFault
 from app.adapters.senders.dimse.command import StoreResponse
 from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
+from app.adapters.senders.dimse.negotiation import PendingAssociation
 from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError, TransportFault
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN
@@ -87,12 +88,13 @@ def test_an_answer_to_a_store_is_one_or_a_fault(stream: bytes) -> None:
         association = Association(DESTINATION, connection, {1: SYNTAXES}, ACCEPT, TimeLimits())
         say(peer, [stream])
         try:
-            response = association.store(ONE, soon())
+            message_id = association.send(ONE, soon())
+            response = association.receive(soon())
         except AssociationFault:
             assert not association.is_usable
         else:
             assert isinstance(response, StoreResponse)
-            assert response.message_id == 1
+            assert response.message_id == message_id == 1
 
 
 @examples(150)
@@ -110,7 +112,8 @@ def test_an_answer_to_an_association_request_is_one_or_a_fault(stream: bytes) ->
             return
         assert association is not None
         with contextlib.suppress(AssociationFault, PermanentError):
-            association.store(ONE, soon())
+            association.send(ONE, soon())
+            association.receive(soon())
         association.abort()
 
 

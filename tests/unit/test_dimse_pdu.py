@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -13,7 +14,7 @@ from pynetdicom.dsutils import decode as decode_dataset
 from pynetdicom.dsutils import encode as encode_dataset
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
-from app.adapters.senders.dimse import command, pdu
+from app.adapters.senders.dimse import command, messages, pdu
 from app.domain.study import StoreOutcome
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -46,6 +47,16 @@ EXAMPLES = [
         b"\x50\0\0\x17" + b"\x51\0\0\4\0\0\0\0" + b"\x52\0\0\5" + b"1.2.3" + b"\x55\0\0\2" + b"V1",
         id="A-ASSOCIATE-AC",
     ),
+    pytest.param(
+        pdu.AssociateAccept("STORE", "YEETER", (), 0, "1.2.3", "V1", pdu.OperationsWindow(16, 1)),
+        b"\x02\0" + b"\0\0\0\x80"  # of 128 bytes
+        b"\0\1\0\0" + b"STORE           " + b"YEETER          " + bytes(32) +
+        b"\x10\0\0\x15" + b"1.2.840.10008.3.1.1.1"
+        b"\x50\0\0\x1f" + b"\x51\0\0\4\0\0\0\0" + b"\x52\0\0\5" + b"1.2.3"
+        b"\x53\0\0\4" + b"\0\x10\0\1"  # asynchronous operations window: 16 invoked, 1 performed
+        b"\x55\0\0\2" + b"V1",
+        id="A-ASSOCIATE-AC with a window",
+    ),
     pytest.param(pdu.AssociateReject(1, 1, 7), b"\x03\0\0\0\0\4\0\1\1\7", id="A-ASSOCIATE-RJ"),
     pytest.param(
         pdu.DataTransfer((pdu.DataValue(1, True, True, b"cmd!"), pdu.DataValue(1, False, False, b"data"))),
@@ -66,13 +77,16 @@ def test_each_pdu_has_the_bytes_of_the_standard(value: pdu.Pdu, encoded: bytes) 
 
 def test_association_requests_and_answers_read_the_same_in_pynetdicom() -> None:
     request = A_ASSOCIATE_RQ()
-    request.decode(REQUEST_BYTES)
+    request.decode(replace(REQUEST, window=pdu.OperationsWindow(16, 1)).encode())
     accept = A_ASSOCIATE_AC()
     accept.decode(pdu.AssociateAccept("A", "B", (pdu.ContextResult(3, 4, EXPLICIT),), 4096).encode())
 
     assert (request.called_ae_title.strip(), request.calling_ae_title.strip()) == ("STORE", "YEETER")
     assert [(cx.context_id, cx.abstract_syntax) for cx in request.presentation_context] == [(1, CT)]
     assert request.user_information.maximum_length == 16384
+    window = request.user_information.async_ops_window
+    assert window is not None
+    assert (window.max_operations_invoked, window.max_operations_performed) == (16, 1)
     assert [(cx.context_id, cx.result) for cx in accept.presentation_context] == [(3, 4)]
     assert accept.user_information.maximum_length == 4096
 
@@ -84,10 +98,16 @@ byte = st.integers(0, 255)
 lengths = st.integers(0, 2**32 - 1)
 proposed = st.builds(pdu.ProposedContext, context_ids, uids, st.lists(uids, max_size=4).map(tuple))
 results = st.builds(pdu.ContextResult, context_ids, st.integers(0, 4), uids)
+shorts = st.integers(0, 2**16 - 1)
+windows = st.none() | st.builds(pdu.OperationsWindow, shorts, shorts)
 values = st.builds(pdu.DataValue, context_ids, st.booleans(), st.booleans(), st.binary(max_size=60))
 pdus = st.one_of(
-    st.builds(pdu.AssociateRequest, titles, titles, st.lists(proposed, max_size=5).map(tuple), lengths, uids, titles),
-    st.builds(pdu.AssociateAccept, titles, titles, st.lists(results, max_size=5).map(tuple), lengths, uids, titles),
+    st.builds(
+        pdu.AssociateRequest, titles, titles, st.lists(proposed, max_size=5).map(tuple), lengths, uids, titles, windows
+    ),
+    st.builds(
+        pdu.AssociateAccept, titles, titles, st.lists(results, max_size=5).map(tuple), lengths, uids, titles, windows
+    ),
     st.builds(pdu.AssociateReject, byte, byte, byte),
     st.builds(pdu.DataTransfer, st.lists(values, max_size=5).map(tuple)),
     st.builds(pdu.Abort, byte, byte),
@@ -118,7 +138,7 @@ def test_a_pdu_with_a_changed_byte_is_a_pdu_or_an_error(value: pdu.Pdu, data: st
 
 @given(st.binary(max_size=400), st.integers(8, 100), st.booleans())
 def test_fragments_respect_the_limit_and_join_to_the_data(data: bytes, max_pdu: int, is_command: bool) -> None:
-    encoded = b"".join(pdu.fragment(5, is_command, memoryview(data), max_pdu))
+    encoded = b"".join(messages.fragment(5, is_command, memoryview(data), max_pdu))
 
     joined = bytearray()
     lasts = []
@@ -136,19 +156,19 @@ def test_fragments_respect_the_limit_and_join_to_the_data(data: bytes, max_pdu: 
 
 def test_fragments_are_slices_of_the_data_not_copies() -> None:
     data = memoryview(bytes(100))
-    slices = pdu.fragment(1, False, data, 46)[1::2]
+    slices = messages.fragment(1, False, data, 46)[1::2]
     assert [len(part) for part in slices] == [40, 40, 20]
     assert all(isinstance(part, memoryview) and part.obj is data.obj for part in slices)
 
 
 def test_without_a_limit_everything_goes_into_one_pdu() -> None:
-    assert pdu.fragment(1, False, bytes(50_000), 0)[0] == b"\x04\0" + b"\0\0\xc3\x56" + b"\0\0\xc3\x52" + b"\1\2"
+    assert messages.fragment(1, False, bytes(50_000), 0)[0] == b"\x04\0" + b"\0\0\xc3\x56" + b"\0\0\xc3\x52" + b"\1\2"
 
 
 @pytest.mark.parametrize("max_pdu", [1, 6, 7])
 def test_a_limit_that_leaves_no_room_is_an_error(max_pdu: int) -> None:
     with pytest.raises(pdu.PduError, match="no room"):
-        pdu.fragment(1, False, b"data", max_pdu)
+        messages.fragment(1, False, b"data", max_pdu)
 
 
 def test_a_store_request_has_the_bytes_of_the_standard() -> None:

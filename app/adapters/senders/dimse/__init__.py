@@ -1,5 +1,6 @@
-"""C-STORE over blocking sockets, written for throughput: bytes in ``pdu`` and ``command``, time limits in
-``connection``, one association in ``association``, many of them in ``pool``, and the port's adapter in ``sender``.
+"""C-STORE over sockets, written for throughput: PDUs in ``pdu``, command sets in ``command``, both together for the
+hot path in ``messages``; time limits in ``streams``, whole PDUs in ``connection``; an association is asked for in
+``negotiation`` and used in ``association``, many of them in ``pool``; the port's adapter is in ``sender``.
 """
 
 from app.adapters.senders.dimse.association import TimeLimits

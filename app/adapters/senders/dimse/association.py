@@ -1,4 +1,4 @@
-"""One DICOM association as requestor (PS3.8 section 7): negotiation, C-STORE, release and abort.
+"""One established DICOM association as requestor (PS3.8 section 7): C-STOREs, release and abort.
 
 Faults of transport are AssociationFault: do it again on a new association. What no new association would change are the
 domain's errors, with the cure: a TransportFault that says ``misconfigured`` when the peer will never talk to us as we
@@ -8,8 +8,8 @@ are set up, a PermanentError when it will never take the instance.
 from __future__ import annotations
 
 import contextlib
-import ssl
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -17,27 +17,19 @@ from typing import Final, TypeAlias
 from pydicom.uid import UID
 
 from app.adapters.senders.dimse import pdu
-from app.adapters.senders.dimse.command import StoreResponse, decode_store_response, encode_store_request
+from app.adapters.senders.dimse.command import StoreResponse, decode_store_response
 from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
+from app.adapters.senders.dimse.messages import StoreForm
 from app.domain.destination import DicomDestination
-from app.domain.errors import PermanentError, TransportFault
+from app.domain.errors import PermanentError
 from app.domain.study import EncodedInstance
-from app.util.addresses import Resolve, resolve
 
 Syntaxes: TypeAlias = tuple[str, str]  # SOP class UID, transfer syntax UID
 
-_MAX_PDU: Final = 1 << 14  # what we take: C-STORE-RSPs are far shorter
+WINDOW: Final = pdu.OperationsWindow(invoked=16, performed=1)  # that we propose: we only ever invoke
+_WINDOW_BYTES: Final = 1 << 22  # unanswered instances that are larger together gain nothing and cost memory
+_LONGEST_ANSWER: Final = 1 << 14  # bytes of its command set
 
-_REJECTION_REASONS = {  # (source, reason), PS3.8 section 9.3.4
-    (1, 1): "no reason given",
-    (1, 2): "application context name not supported",
-    (1, 3): "calling AE title not recognized",
-    (1, 7): "called AE title not recognized",
-    (2, 1): "no reason given by its ACSE",
-    (2, 2): "protocol version not supported",
-    (3, 1): "temporary congestion",
-    (3, 2): "local limit exceeded",
-}
 _NO_REASON, _TRANSFER_SYNTAX_NOT_SUPPORTED = 2, 4
 _CONTEXT_RESULTS = {  # PS3.8 section 9.3.3.2
     1: "rejected by the user",
@@ -63,88 +55,24 @@ class TimeLimits:
     connect: float = 5.0  # TCP
     acse: float = 30.0  # TLS handshake and association; a busy peer may leave us in its backlog for a while
     network: float = 60.0  # one write that makes no progress
-    dimse: float = 30.0  # from the last byte of a request to its response
+    dimse: float = 30.0  # to an answer, from the last byte of the latest request, or from the answer before
     release: float = 2.0  # after which the connection is closed all the same
 
 
-class PendingAssociation:
-    """An association that was asked for and may still be waiting in the peer's backlog."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A C-STORE that was begun and has no answer."""
 
-    def __init__(
-        self,
-        destination: DicomDestination,
-        syntaxes: Iterable[Syntaxes],
-        tls: ssl.SSLContext | None,
-        limits: TimeLimits,
-        deadline: float,
-        resolve: Resolve = resolve,
-    ) -> None:
-        """Connect to one of the addresses that ``resolve`` says.
-
-        Raises:
-            AssociationFault: no connection.
-        """
-        self._destination = destination
-        self._limits = limits
-        self._proposed = {2 * number + 1: pair for number, pair in enumerate(syntaxes)}
-        self._requested = False
-        seconds = min(limits.connect, deadline - time.monotonic())
-        try:
-            self._connection = PduConnection.open(destination.host, destination.port, tls, seconds, resolve)
-        except ConnectionLost as error:
-            raise AssociationFault(str(error)) from error
-
-    def wait(self, deadline: float) -> Association | None:
-        """The association, or None when the deadline passed without an answer: call again to go on waiting.
-
-        Raises:
-            AssociationFault: rejected for now, aborted or lost.
-            TransportFault: rejected for good, or TLS with a certificate we don't trust.
-        """
-        try:
-            return self._negotiate(deadline)
-        except TimeoutError:
-            return None
-        except ssl.SSLCertVerificationError as error:
-            self._connection.close()
-            raise TransportFault(
-                f"{self._destination}: its TLS certificate is not trusted: {error.verify_message} "
-                "(check the CA file in the settings and the destination's host name)",
-                misconfigured=True,
-            ) from error
-        except (ConnectionLost, pdu.PduError) as error:
-            self._connection.close()
-            raise AssociationFault(str(error)) from error
-
-    def abandon(self) -> None:
-        """Not wanted any more."""
-        with contextlib.suppress(ConnectionLost):
-            self._connection.send([pdu.Abort().encode()], time.monotonic() + self._limits.release, self._limits.release)
-        self._connection.close()
-
-    def _negotiate(self, deadline: float) -> Association:
-        if not self._requested:
-            self._connection.handshake(deadline)
-            self._connection.send([self._request().encode()], deadline, self._limits.network)
-            self._requested = True
-        answer = self._connection.receive(deadline)
-        if isinstance(answer, pdu.AssociateAccept):
-            return Association(self._destination, self._connection, self._proposed, answer, self._limits)
-        self._connection.close()
-        if isinstance(answer, pdu.AssociateReject):
-            raise _rejection(self._destination, answer)
-        raise AssociationFault(f"{_describe(answer)} in answer to the association request")
-
-    def _request(self) -> pdu.AssociateRequest:
-        contexts = tuple(
-            pdu.ProposedContext(context_id, sop_class, (transfer_syntax,))
-            for context_id, (sop_class, transfer_syntax) in self._proposed.items()
-        )
-        return pdu.AssociateRequest(self._destination.aet, self._destination.calling_aet, contexts, _MAX_PDU)
+    form: StoreForm
+    sop_instance_uid: str
+    size: int
 
 
 class Association:
-    """An established association; used by one thread at a time. A fault leaves it unusable: abort it."""
+    """An established association; used by one thread at a time. A fault leaves it unusable: abort it.
+
+    Up to ``window`` C-STOREs may wait for their answers, which may come in any order (PS3.7 annex D.3.3.3).
+    """
 
     def __init__(
         self,
@@ -159,40 +87,70 @@ class Association:
         self._results = _context_results(proposed, accept.contexts)
         self._context_ids = {pair: context_id for context_id, pair in proposed.items()}
         self._peer_max_pdu = accept.max_pdu
+        self._window = _granted(accept.window)
         self._limits = limits
+        self._forms: dict[tuple[str, str, int], StoreForm] = {}
         self._message_id = 0
-        self._usable = True
+        self._unanswered: dict[int, _Request] = {}  # by message ID, oldest first; one that met a fault stays
+        self._unanswered_bytes = 0
+        self._waits_since = 0.0
+        self._values: deque[pdu.DataValue] = deque()  # that came and were not looked at
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is half done."""
+        return not self._unanswered and not self._values
 
     @property
     def is_usable(self) -> bool:
         """Nothing is half done, and the peer has not ended it."""
-        return self._usable and self._connection.is_quiet()
+        return self.is_settled and self._connection.is_quiet()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another C-STORE may be sent before an answer is received."""
+        unanswered = len(self._unanswered)
+        return not unanswered or (unanswered < self._window and self._unanswered_bytes < _WINDOW_BYTES)
 
     def proposed(self, syntaxes: Syntaxes) -> bool:
         """Whether this pair was among the presentation contexts that were asked for."""
         return syntaxes in self._results
 
-    def store(self, instance: EncodedInstance, deadline: float) -> StoreResponse:
-        """One C-STORE and its answer, whatever that says.
+    def send(self, instance: EncodedInstance, deadline: float) -> int:
+        """Send a C-STORE-RQ, for which there is room; its message ID.
 
         Raises:
-            AssociationFault: no valid answer came; the peer may have stored the instance or not.
-            PermanentError: the peer rejected the presentation context.
+            AssociationFault: the association is lost; the peer may have stored the instance or not.
+            PermanentError: the peer rejected the presentation context; nothing was sent.
         """
-        context_id = self._accepted((instance.sop_class_uid, instance.transfer_syntax_uid))
-        self._message_id = self._message_id % 0xFFFF + 1
-        command = encode_store_request(self._message_id, instance.sop_class_uid, instance.sop_instance_uid)
-        self._usable = False
+        message_id = self._next_message_id()
         try:
-            parts = pdu.fragment(context_id, True, command, self._peer_max_pdu)
-            parts += pdu.fragment(context_id, False, memoryview(instance.data).cast("B"), self._peer_max_pdu)
+            form = self._form(instance)
+            parts = form.request(message_id, instance.sop_instance_uid, instance.data)
+            request = _Request(form, instance.sop_instance_uid, len(instance.data))
+            self._unanswered[message_id] = request
+            self._unanswered_bytes += request.size
             self._connection.send(parts, deadline, self._limits.network)
-            response = self._receive_response(min(deadline, time.monotonic() + self._limits.dimse))
+        except (ConnectionLost, pdu.PduError) as error:
+            raise AssociationFault(str(error)) from error
+        self._waits_since = time.monotonic()
+        return message_id
+
+    def receive(self, deadline: float) -> StoreResponse:
+        """The next answer, whatever it says, to any C-STORE that waits for one; at least one does.
+
+        Raises:
+            AssociationFault: no valid answer came; the peer may have stored the instances or not.
+        """
+        try:
+            response = self._receive_response(min(deadline, self._waits_since + self._limits.dimse))
         except TimeoutError as error:
             raise AssociationFault("no answer to a C-STORE in time") from error
         except (ConnectionLost, pdu.PduError) as error:
             raise AssociationFault(str(error)) from error
-        self._usable = True
+        self._unanswered_bytes -= self._unanswered.pop(response.message_id).size
+        if self._unanswered:
+            self._waits_since = time.monotonic()
         return response
 
     def release(self) -> None:
@@ -204,18 +162,33 @@ class Association:
             if isinstance(answer, pdu.ReleaseRequest):  # both asked at once, PS3.8 section 7.2.2.7
                 self._connection.send([pdu.ReleaseResponse().encode()], deadline, self._limits.release)
                 self._connection.receive(deadline)
-        self._close()
+        self._connection.close()
 
     def abort(self) -> None:
         """End it at once, also one that a fault left unusable."""
         with contextlib.suppress(ConnectionLost):
             # The peer may have stopped reading: no waiting beyond a moment.
             self._connection.send([pdu.Abort().encode()], time.monotonic() + 0.1, self._limits.release)
-        self._close()
-
-    def _close(self) -> None:
-        self._usable = False
         self._connection.close()
+
+    # --- Requests -----------------------------------------------------------------------------------------------------
+
+    def _next_message_id(self) -> int:
+        """1 to 65535 and round again; none that still waits for its answer."""
+        message_id = self._message_id % 0xFFFF + 1
+        while message_id in self._unanswered:
+            message_id = message_id % 0xFFFF + 1
+        self._message_id = message_id
+        return message_id
+
+    def _form(self, instance: EncodedInstance) -> StoreForm:
+        key = (instance.sop_class_uid, instance.transfer_syntax_uid, len(instance.sop_instance_uid))
+        form = self._forms.get(key)
+        if form is None:
+            context_id = self._accepted(key[:2])
+            form = StoreForm(context_id, self._peer_max_pdu, instance.sop_class_uid, len(instance.sop_instance_uid))
+            self._forms[key] = form
+        return form
 
     def _accepted(self, syntaxes: Syntaxes) -> int:
         result = self._results[syntaxes]
@@ -227,26 +200,57 @@ class Association:
             f"{_CONTEXT_RESULTS.get(result, f'result {result}')} (let the archive accept it, or send another modality)"
         )
 
+    # --- Answers ------------------------------------------------------------------------------------------------------
+
     def _receive_response(self, deadline: float) -> StoreResponse:
-        """The answer to the request with the present message ID; its command set may come in several fragments."""
+        """The next answer, to a request that waits for one; its command set may come in several fragments."""
+        if self._values:
+            return self._decode_response(deadline)
+        encoded = self._connection.receive_encoded(deadline)
+        message_id, request = next(iter(self._unanswered.items()))  # most peers answer in order
+        if request.form.is_success(encoded, message_id, request.sop_instance_uid):
+            return StoreResponse(message_id, 0, "")
+        self._values.extend(self._data_values(encoded, deadline))
+        is_whole = len(self._values) == 1 and self._values[0].is_command and self._values[0].is_last
+        response = self._decode_response(deadline)
+        if is_whole:
+            request = self._unanswered[response.message_id]
+            request.form.learn(encoded, response, request.sop_instance_uid)
+        return response
+
+    def _decode_response(self, deadline: float) -> StoreResponse:
+        """The answer that begins with the values at hand, or with the next one."""
         command = bytearray()
         while True:
-            received = self._connection.receive(deadline)
-            if not isinstance(received, pdu.DataTransfer):
-                if isinstance(received, pdu.ReleaseRequest):
-                    self._connection.send([pdu.ReleaseResponse().encode()], deadline, self._limits.release)
-                raise AssociationFault(f"{_describe(received)} in place of an answer to a C-STORE")
-            for value in received.values:
+            while self._values:
+                value = self._values.popleft()
                 command += value.data
                 if value.is_command and value.is_last:
                     return self._checked(decode_store_response(command))
-            if len(command) > _MAX_PDU:
+            if len(command) > _LONGEST_ANSWER:
                 raise AssociationFault("an answer without end")
+            self._values.extend(self._data_values(self._connection.receive_encoded(deadline), deadline))
+
+    def _data_values(self, encoded: bytes, deadline: float) -> tuple[pdu.DataValue, ...]:
+        received = pdu.decode(encoded[0], encoded[pdu.HEADER_SIZE :])
+        if isinstance(received, pdu.DataTransfer):
+            return received.values
+        if isinstance(received, pdu.ReleaseRequest):
+            self._connection.send([pdu.ReleaseResponse().encode()], deadline, self._limits.release)
+        raise AssociationFault(f"{describe(received)} in place of an answer to a C-STORE")
 
     def _checked(self, response: StoreResponse) -> StoreResponse:
-        if response.message_id != self._message_id:
-            raise AssociationFault(f"an answer to message {response.message_id}, not {self._message_id}")
+        if response.message_id not in self._unanswered:
+            expected = ", ".join(map(str, self._unanswered))
+            raise AssociationFault(f"an answer to message {response.message_id}, not {expected}")
         return response
+
+
+def _granted(window: pdu.OperationsWindow | None) -> int:
+    """Requests that may be under way: what the acceptor answered to ``WINDOW``, where 0 is no limit of its own."""
+    if window is None:
+        return 1
+    return min(window.invoked or WINDOW.invoked, WINDOW.invoked)
 
 
 def _context_results(proposed: dict[int, Syntaxes], answers: Iterable[pdu.ContextResult]) -> dict[Syntaxes, int]:
@@ -262,19 +266,7 @@ def _context_results(proposed: dict[int, Syntaxes], answers: Iterable[pdu.Contex
     return results
 
 
-def _rejection(destination: DicomDestination, reject: pdu.AssociateReject) -> Exception:
-    reason = _REJECTION_REASONS.get((reject.source, reject.reason), f"source {reject.source} reason {reject.reason}")
-    if reject.result != pdu.AssociateReject.PERMANENT:
-        return RejectedForNow(f"association rejected for now: {reason}")
-    cures = {
-        (1, 3): f"register {destination.calling_aet} at the archive, or change the destination's calling_aet",
-        (1, 7): "correct the AE title of the destination",
-    }
-    cure = cures.get((reject.source, reject.reason), "the archive's log says why")
-    return TransportFault(f"{destination}: association rejected: {reason} ({cure})", misconfigured=True)
-
-
-def _describe(received: pdu.Pdu) -> str:
+def describe(received: pdu.Pdu) -> str:
     if isinstance(received, pdu.Abort):
         source = _ABORT_SOURCES.get(received.source, f"source {received.source}")
         return f"an abort by {source} (reason {received.reason})"

@@ -17,8 +17,8 @@ A command set is encoded in Implicit VR Little Endian whatever the presentation 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from struct import Struct
 
 from app.adapters.senders.dimse.pdu import Buffer, PduError
@@ -76,30 +76,35 @@ def store_outcome(status: int) -> StoreOutcome:
 
 def encode_store_request(message_id: int, sop_class_uid: str, sop_instance_uid: str) -> bytes:
     """The command set of a C-STORE-RQ with medium priority."""
-    before, between = _constant_parts(sop_class_uid)
-    instance = _uid(AFFECTED_SOP_INSTANCE_UID, sop_instance_uid)
-    body = before + _US.pack(0, MESSAGE_ID, 2, message_id) + between + instance
+    body = b"".join(
+        (
+            _uid(AFFECTED_SOP_CLASS_UID, sop_class_uid),
+            _US.pack(0, COMMAND_FIELD, 2, C_STORE_RQ),
+            _US.pack(0, MESSAGE_ID, 2, message_id),
+            _US.pack(0, PRIORITY, 2, 0),
+            _US.pack(0, DATA_SET_TYPE, 2, 1),
+            _uid(AFFECTED_SOP_INSTANCE_UID, sop_instance_uid),
+        )
+    )
     return _GROUP_LENGTH.pack(0, 0, 4, len(body)) + body
 
 
 def decode_command_set(data: Buffer) -> dict[int, bytes]:
-    """The elements of a command set by element number.
+    """The elements of a command set by element number; of one that comes twice the latter.
 
     Raises:
         PduError: not a sequence of group 0000 elements.
     """
-    elements = {}
-    position = 0
-    while position < len(data):
-        if position + _HEADER.size > len(data):
-            raise PduError("a command set that ends within an element")
-        group, element, length = _HEADER.unpack_from(data, position)
-        position += _HEADER.size
-        if group != 0 or position + length > len(data):
-            raise PduError(f"({group:04X},{element:04X}) of {length} bytes in a command set of {len(data)}")
-        elements[element] = bytes(data[position : position + length])
-        position += length
-    return elements
+    return {element: bytes(data[start:end]) for element, start, end in _values(data)}
+
+
+def value_positions(data: Buffer) -> dict[int, int]:
+    """Where the values of a command set begin, by element number.
+
+    Raises:
+        PduError: as ``decode_command_set``.
+    """
+    return {element: start for element, start, _ in _values(data)}
 
 
 def decode_store_response(data: Buffer) -> StoreResponse:
@@ -117,19 +122,25 @@ def decode_store_response(data: Buffer) -> StoreResponse:
     return StoreResponse(_short(elements, MESSAGE_ID_BEING_RESPONDED_TO), _short(elements, STATUS), comment)
 
 
+def _values(data: Buffer) -> Iterator[tuple[int, int, int]]:
+    """Element number, and beginning and end of its value, of each element."""
+    position = 0
+    while position < len(data):
+        if position + _HEADER.size > len(data):
+            raise PduError("a command set that ends within an element")
+        group, element, length = _HEADER.unpack_from(data, position)
+        position += _HEADER.size
+        if group != 0 or position + length > len(data):
+            raise PduError(f"({group:04X},{element:04X}) of {length} bytes in a command set of {len(data)}")
+        yield element, position, position + length
+        position += length
+
+
 def _short(elements: dict[int, bytes], element: int) -> int:
     value = elements.get(element, b"")
     if len(value) != _SHORT.size:
         raise PduError(f"an answer with {len(value)} bytes in (0000,{element:04X}) where 2 belong")
     return int(_SHORT.unpack(value)[0])
-
-
-@lru_cache(maxsize=256)
-def _constant_parts(sop_class_uid: str) -> tuple[bytes, bytes]:
-    """What comes before and after the message ID and is the same for every request of a SOP class."""
-    before = _uid(AFFECTED_SOP_CLASS_UID, sop_class_uid) + _US.pack(0, COMMAND_FIELD, 2, C_STORE_RQ)
-    between = _US.pack(0, PRIORITY, 2, 0) + _US.pack(0, DATA_SET_TYPE, 2, 1)
-    return before, between
 
 
 def _uid(element: int, uid: str) -> bytes:

@@ -1,27 +1,17 @@
-"""A TCP or TLS connection that carries PDUs: gathered writes, buffered reads, and a time limit on everything.
-
-Small messages meet Nagle's algorithm on both sides. We turn ours off (TCP_NODELAY); a peer that leaves it on holds back
-the second packet of an answer until we acknowledge the first, which Linux may delay by 40 ms, so we ask for immediate
-acknowledgement (TCP_QUICKACK) whenever we wait.
-"""
+"""A TCP or TLS connection that carries PDUs (PS3.8 section 9.3.1), whole ones only, with a time limit on everything."""
 
 from __future__ import annotations
 
-import os
-import select
 import socket
 import ssl
-import time
 from collections.abc import Sequence
+from typing import Final
 
 from app.adapters.senders.dimse.pdu import HEADER, HEADER_SIZE, Buffer, Pdu, decode, is_pdu_type
+from app.adapters.senders.dimse.streams import PlainStream, Stream, TlsStream
 from app.util.addresses import Resolve, connect, resolve
 
-_RECEIVE_SIZE = 1 << 16
-_LONGEST_PDU = 1 << 20  # of a peer's PDU; it only ever has associations and C-STORE-RSPs to send
-_GATHER = min(os.sysconf("SC_IOV_MAX"), 1024)
-_TLS_CHUNK = 1 << 18
-_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
+_LONGEST_PDU: Final = 1 << 20  # bytes of a peer's PDU; it only ever has associations and C-STORE-RSPs to send
 
 
 class ConnectionLost(Exception):
@@ -35,13 +25,9 @@ class PduConnection:
     ``handshake`` and ``receive`` raise TimeoutError when the deadline passed, and may then be called again to go on.
     """
 
-    def __init__(self, connected: socket.socket, tls: ssl.SSLContext | None, host: str) -> None:
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._received = bytearray()
-        self._secure = tls is not None
-        self._socket = connected
-        if tls is not None:
-            self._socket = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._received = bytearray()  # and not yet handed out
 
     @classmethod
     def open(
@@ -53,7 +39,9 @@ class PduConnection:
             ConnectionLost: refused, unreachable, unknown host or no answer within ``seconds``.
         """
         try:
-            return cls(connect(host, port, max(seconds, 0.001), resolve), tls, host)
+            connected = connect(host, port, max(seconds, 0.001), resolve)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return cls(PlainStream(connected) if tls is None else TlsStream(connected, tls, host))
         except TimeoutError as error:
             raise ConnectionLost(f"no connection within {seconds:.0f} s") from error
         except OSError as error:
@@ -65,22 +53,17 @@ class PduConnection:
         Raises:
             ssl.SSLCertVerificationError: the peer's certificate is not trusted or names another host.
         """
-        if isinstance(self._socket, ssl.SSLSocket):
-            self._limit(deadline)
-            try:
-                self._socket.do_handshake()
-            except (TimeoutError, ssl.SSLCertVerificationError):
-                raise
-            except OSError as error:
-                raise ConnectionLost(f"TLS handshake failed: {error.strerror or error}") from error
+        try:
+            self._stream.handshake(deadline)
+        except (TimeoutError, ssl.SSLCertVerificationError):
+            raise
+        except OSError as error:
+            raise ConnectionLost(f"TLS handshake failed: {error.strerror or error}") from error
 
     def send(self, parts: Sequence[Buffer], deadline: float, stall: float) -> None:
         """Write all parts; no single write may take longer than ``stall`` seconds."""
         try:
-            if self._secure:
-                self._send_copied(parts, deadline, stall)
-            else:
-                self._send_gathered(parts, deadline, stall)
+            self._stream.send(parts, deadline, stall)
         except TimeoutError as error:
             raise ConnectionLost("the peer stopped reading") from error
         except OSError as error:
@@ -92,77 +75,49 @@ class PduConnection:
         Raises:
             app.adapters.senders.dimse.pdu.PduError: it contradicts itself.
         """
+        encoded = self.receive_encoded(deadline)
+        return decode(encoded[0], encoded[HEADER_SIZE:])
+
+    def receive_encoded(self, deadline: float) -> bytes:
+        """All bytes of the next PDU, of which no more is known than that its type exists and its length is right."""
+        if not self._received:
+            data = self._read(deadline)
+            if self._size_of_first(data) == len(data):  # as answers come: no more copies
+                return data
+            self._received += data
         while True:
-            if len(self._received) >= HEADER_SIZE:
-                kind, length = HEADER.unpack_from(self._received)
-                self._check_header(kind, length)
-                end = HEADER_SIZE + length
-                if len(self._received) >= end:
-                    body = bytes(self._received[HEADER_SIZE:end])
-                    del self._received[:end]
-                    return decode(kind, body)
-            self._fill(deadline)
+            size = self._size_of_first(self._received)
+            if size is not None and size <= len(self._received):
+                encoded = bytes(self._received[:size])
+                del self._received[:size]
+                return encoded
+            self._received += self._read(deadline)
 
     def is_quiet(self) -> bool:
         """Nothing came that nobody asked for: no abort, no release request, no end of the connection."""
-        if self._received or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
-            return False
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self._received and self._stream.is_quiet()
 
     def close(self) -> None:
-        self._socket.close()
+        self._stream.close()
 
-    def _send_gathered(self, parts: Sequence[Buffer], deadline: float, stall: float) -> None:
-        """Scatter and gather: the kernel reads from the buffers where they are."""
-        waiting = list(parts)
-        first = 0
-        while first < len(waiting):
-            self._limit(min(deadline, time.monotonic() + stall))
-            sent = self._socket.sendmsg(waiting[first : first + _GATHER])
-            while first < len(waiting) and sent >= len(waiting[first]):
-                sent -= len(waiting[first])
-                first += 1
-            if sent:
-                waiting[first] = memoryview(waiting[first])[sent:]
-
-    def _send_copied(self, parts: Sequence[Buffer], deadline: float, stall: float) -> None:
-        """TLS encrypts into buffers of its own, so small parts are joined into few records instead."""
-        chunk = bytearray()
-        for part in parts:
-            chunk += part
-            if len(chunk) >= _TLS_CHUNK:
-                self._send_all(chunk, deadline, stall)
-                chunk.clear()
-        self._send_all(chunk, deadline, stall)
-
-    def _send_all(self, data: bytearray, deadline: float, stall: float) -> None:
-        self._limit(min(deadline, time.monotonic() + stall))
-        self._socket.sendall(data)
-
-    def _fill(self, deadline: float) -> None:
-        if _QUICKACK is not None:
-            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
-        self._limit(deadline)
+    def _read(self, deadline: float) -> bytes:
         try:
-            data = self._socket.recv(_RECEIVE_SIZE)
+            data = self._stream.receive(deadline)
         except TimeoutError:
             raise
         except OSError as error:
             raise ConnectionLost(f"connection lost: {error.strerror or error}") from error
         if not data:
             raise ConnectionLost("the peer closed the connection")
-        self._received += data
+        return data
 
-    def _limit(self, deadline: float) -> None:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        self._socket.settimeout(remaining)
-
-    def _check_header(self, kind: int, length: int) -> None:
+    def _size_of_first(self, data: bytes | bytearray) -> int | None:
+        """Bytes of the PDU that ``data`` begins with, its header included; None while that is not known."""
+        if len(data) < HEADER_SIZE:
+            return None
+        kind, length = HEADER.unpack_from(data)
         if not is_pdu_type(kind):
-            raise ConnectionLost(f"what came back is not DICOM; it begins with {bytes(self._received[:24])!r}")
+            raise ConnectionLost(f"what came back is not DICOM; it begins with {bytes(data[:24])!r}")
         if length > _LONGEST_PDU:
             raise ConnectionLost(f"the peer announced a PDU of {length} bytes")
+        return HEADER_SIZE + int(length)

@@ -17,12 +17,13 @@ The items of an association request and of its answer, each ``type 00 length[2] 
     10  application context         UID 1.2.840.10008.3.1.1.1
     20  presentation context (RQ)   id 00 00 00, then one 30 (abstract syntax), then 40s (transfer syntaxes)
     21  presentation context (AC)   id 00 result 00, then one 40 (transfer syntax)
-    50  user information            51 maximum length[4], 52 implementation class UID, 55 implementation version name
+    50  user information            51 maximum length[4], 52 implementation class UID, 55 implementation version name,
+                                    53 operations invoked[2] operations performed[2] (PS3.7 annex D.3.3.3)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any, ClassVar, Self, TypeAlias
@@ -44,12 +45,10 @@ _ITEM = Struct(">BxH")
 _CONTEXT = Struct(">BxBx")
 _FOUR_BYTES = Struct(">BBBB")
 _MAX_LENGTH = Struct(">I")
+_WINDOW = Struct(">HH")
 _VALUE = Struct(">IBB")  # length, context, message control header
-_DATA_HEADER = Struct(">BxIIBB")  # PDU header and value header of a P-DATA-TF with one value
 
-_VALUE_OVERHEAD = 6  # the value's own length, context and message control header
-_IS_COMMAND, _IS_LAST = 1, 2  # message control header, PS3.8 annex E.2
-_UNLIMITED_CHUNK = 1 << 20  # what we put in one PDU for a peer that sets no limit
+IS_COMMAND, IS_LAST = 1, 2  # message control header, PS3.8 annex E.2
 
 
 class PduError(ValueError):
@@ -79,6 +78,18 @@ class ContextResult:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationsWindow:
+    """How many requests may wait for their answers at a time (PS3.7 annex D.3.3.3); 0 is no limit.
+
+    ``invoked`` is about requests of the association's requestor, in the request and in its answer. An acceptor that
+    says nothing means one each, and may answer only a request that had this item, with no more than that asks for.
+    """
+
+    invoked: int = 1
+    performed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class AssociateRequest:
     """A-ASSOCIATE-RQ (PS3.8 9.3.2). ``max_pdu`` is the longest P-DATA-TF body the sender takes; 0 is no limit."""
 
@@ -90,6 +101,7 @@ class AssociateRequest:
     max_pdu: int
     implementation_class_uid: str = IMPLEMENTATION_CLASS_UID
     implementation_version: str = IMPLEMENTATION_VERSION_NAME
+    window: OperationsWindow | None = None
 
     def encode(self) -> bytes:
         items = [_item(0x10, APPLICATION_CONTEXT.encode("ascii"))]
@@ -97,7 +109,7 @@ class AssociateRequest:
             syntaxes = [_item(0x30, context.abstract_syntax.encode("ascii"))]
             syntaxes += [_item(0x40, syntax.encode("ascii")) for syntax in context.transfer_syntaxes]
             items.append(_item(0x20, _CONTEXT.pack(context.id, 0) + b"".join(syntaxes)))
-        items.append(_user_information(self.max_pdu, self.implementation_class_uid, self.implementation_version))
+        items.append(_user_information(self))
         return _pdu(self.TYPE, _associate(self.called_aet, self.calling_aet) + b"".join(items))
 
     @classmethod
@@ -116,7 +128,7 @@ class AssociateRequest:
                 contexts.append(ProposedContext(context_id, abstract[0], transfer))
             elif kind == 0x50:
                 user = dict(_items(content))
-        return cls(called, calling, tuple(contexts), _max_pdu(user), _text(user.get(0x52)), _text(user.get(0x55)))
+        return cls(called, calling, tuple(contexts), *_read_user_information(user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +143,14 @@ class AssociateAccept:
     max_pdu: int
     implementation_class_uid: str = IMPLEMENTATION_CLASS_UID
     implementation_version: str = IMPLEMENTATION_VERSION_NAME
+    window: OperationsWindow | None = None
 
     def encode(self) -> bytes:
         items = [_item(0x10, APPLICATION_CONTEXT.encode("ascii"))]
         for context in self.contexts:
             syntax = _item(0x40, context.transfer_syntax.encode("ascii"))
             items.append(_item(0x21, _CONTEXT.pack(context.id, context.result) + syntax))
-        items.append(_user_information(self.max_pdu, self.implementation_class_uid, self.implementation_version))
+        items.append(_user_information(self))
         return _pdu(self.TYPE, _associate(self.called_aet, self.calling_aet) + b"".join(items))
 
     @classmethod
@@ -152,7 +165,7 @@ class AssociateAccept:
                 contexts.append(ContextResult(context_id, result, _text(syntaxes.get(0x40))))
             elif kind == 0x50:
                 user = dict(_items(content))
-        return cls(called, calling, tuple(contexts), _max_pdu(user), _text(user.get(0x52)), _text(user.get(0x55)))
+        return cls(called, calling, tuple(contexts), *_read_user_information(user))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +216,7 @@ class DataTransfer:
     def encode(self) -> bytes:
         parts = []
         for value in self.values:
-            control = _IS_COMMAND * value.is_command | _IS_LAST * value.is_last
+            control = IS_COMMAND * value.is_command | IS_LAST * value.is_last
             parts.append(_VALUE.pack(len(value.data) + 2, value.context_id, control) + value.data)
         return _pdu(self.TYPE, b"".join(parts))
 
@@ -217,7 +230,7 @@ class DataTransfer:
             if length < 2 or end > len(body):
                 raise PduError(f"presentation data value of {length} bytes in a PDU of {len(body)}")
             values.append(
-                DataValue(context_id, bool(control & _IS_COMMAND), bool(control & _IS_LAST), bytes(body[start:end]))
+                DataValue(context_id, bool(control & IS_COMMAND), bool(control & IS_LAST), bytes(body[start:end]))
             )
             position = end
         return cls(tuple(values))
@@ -304,31 +317,6 @@ def decode(kind: int, body: Buffer) -> Pdu:
     return _PDUS[kind].decode(body)
 
 
-def fragment(context_id: int, is_command: bool, data: Buffer, max_pdu: int) -> list[Buffer]:
-    """A command set or data set as P-DATA-TF PDUs of one value each, ready to be gathered: header, data, header, data.
-
-    The data is sliced, never copied: give a memoryview. ``max_pdu`` is what the peer said, 0 for no limit.
-
-    Raises:
-        PduError: the peer's limit leaves no room for data.
-    """
-    room = max_pdu - _VALUE_OVERHEAD if max_pdu else _UNLIMITED_CHUNK
-    room -= room % 2  # a fragment has an even length
-    if room <= 0:
-        raise PduError(f"the peer takes PDUs of at most {max_pdu} bytes, which leaves no room for data")
-    control = _IS_COMMAND if is_command else 0
-    full = _DATA_HEADER.pack(DataTransfer.TYPE, room + _VALUE_OVERHEAD, room + 2, context_id, control)
-    parts: list[Buffer] = []
-    start, last_start = 0, max(len(data) - 1, 0) // room * room
-    while start < last_start:
-        parts += (full, data[start : start + room])
-        start += room
-    rest = len(data) - start
-    header = _DATA_HEADER.pack(DataTransfer.TYPE, rest + _VALUE_OVERHEAD, rest + 2, context_id, control | _IS_LAST)
-    parts += (header, data[start:] if start else data)
-    return parts
-
-
 # --- Pieces -----------------------------------------------------------------------------------------------------------
 
 
@@ -344,13 +332,25 @@ def _associate(called_aet: str, calling_aet: str) -> bytes:
     return _ASSOCIATE.pack(1, 0, called_aet.encode("ascii").ljust(16), calling_aet.encode("ascii").ljust(16))
 
 
-def _user_information(max_pdu: int, class_uid: str, version: str) -> bytes:
-    parts: Iterable[bytes] = (
-        _item(0x51, _MAX_LENGTH.pack(max_pdu)),
-        _item(0x52, class_uid.encode("ascii")),
-        _item(0x55, version.encode("ascii")),
-    )
+def _user_information(associate: AssociateRequest | AssociateAccept) -> bytes:
+    parts = [
+        _item(0x51, _MAX_LENGTH.pack(associate.max_pdu)),
+        _item(0x52, associate.implementation_class_uid.encode("ascii")),
+    ]
+    if associate.window is not None:
+        parts.append(_item(0x53, _WINDOW.pack(associate.window.invoked, associate.window.performed)))
+    parts.append(_item(0x55, associate.implementation_version.encode("ascii")))
     return _item(0x50, b"".join(parts))
+
+
+def _read_user_information(user: dict[int, bytes]) -> tuple[int, str, str, OperationsWindow | None]:
+    """Maximum length, implementation class UID and version name, and the operations window where there is one.
+
+    Without a maximum length sub-item there is no limit (PS3.8 annex D.1).
+    """
+    max_pdu = int(_unpack(_MAX_LENGTH, user[0x51])[0]) if 0x51 in user else 0
+    window = OperationsWindow(*_unpack(_WINDOW, user[0x53])) if 0x53 in user else None
+    return max_pdu, _text(user.get(0x52)), _text(user.get(0x55)), window
 
 
 def _titles(body: Buffer) -> tuple[str, str]:
@@ -365,11 +365,6 @@ def _items(data: Buffer, position: int = 0) -> Iterator[tuple[int, bytes]]:
         if position > len(data):
             raise PduError(f"item 0x{kind:02X} of {length} bytes ends after its PDU")
         yield kind, bytes(data[start:position])
-
-
-def _max_pdu(user: dict[int, bytes]) -> int:
-    """Without a maximum length sub-item there is no limit (PS3.8 annex D.1)."""
-    return int(_unpack(_MAX_LENGTH, user[0x51])[0]) if 0x51 in user else 0
 
 
 def _text(value: bytes | None) -> str:

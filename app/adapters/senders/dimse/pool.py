@@ -27,11 +27,11 @@ from typing import Final, TypeAlias
 from app.adapters.senders.dimse.association import (
     Association,
     AssociationFault,
-    PendingAssociation,
     RejectedForNow,
     Syntaxes,
     TimeLimits,
 )
+from app.adapters.senders.dimse.negotiation import PendingAssociation
 from app.adapters.senders.dimse.pdu import MAX_CONTEXTS
 from app.domain.destination import DicomDestination
 from app.domain.errors import TransportFault
@@ -47,7 +47,7 @@ USUAL_SOP_CLASSES = (CT_IMAGE_STORAGE, MR_IMAGE_STORAGE, CR_IMAGE_STORAGE, DX_IM
 _SHORTEST_WAIT: Final = 0.01  # seconds
 _REJECTED_PAUSE: Final = 0.25  # seconds
 
-_Ticket: TypeAlias = object
+_Ticket: TypeAlias = threading.Condition  # of a thread that waits: the pool's lock, and a wake-up of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,6 @@ class _Site:
 
     destination: DicomDestination
     limit: int  # associations that may exist now, at most destination.associations
-    changed: threading.Condition
     limit_rises_at: float = 0.0
     counted_until: float = 0.0  # when the peer has noticed the end of our latest one
     existing: int = 0  # being opened, lent or idle
@@ -76,6 +75,16 @@ class _Site:
     idle: list[Lease] = field(default_factory=list)  # longest idle first
     queue: deque[_Ticket] = field(default_factory=deque)
     syntaxes: dict[Syntaxes, None] = field(default_factory=dict)  # needed so far, the latest last
+
+    def wake_first(self) -> None:
+        """Something changed for those that wait; it is the turn of the first one, which wakes the next."""
+        if self.queue:
+            self.queue[0].notify()
+
+    def note_need(self, syntaxes: Syntaxes) -> None:
+        """An instance of this kind is about to be sent: propose it for the associations to come."""
+        self.syntaxes.pop(syntaxes, None)
+        self.syntaxes[syntaxes] = None
 
 
 @dataclass(slots=True, eq=False)
@@ -113,9 +122,11 @@ class AssociationPool:
             AssociationFault: none could be opened this time or came free until ``deadline``, or the pool was closed.
             TransportFault: the destination will never take one as we are set up.
         """
-        site = self._site(destination, syntaxes)
         while True:
-            kept = self._await_turn(site, deadline)
+            with self._lock:
+                site = self._site(destination)
+                site.note_need(syntaxes)
+                kept = self._await_turn(site, deadline)
             if kept is None:
                 try:
                     opened = self._open(site, deadline)
@@ -134,14 +145,14 @@ class AssociationPool:
     def give_back(self, lease: Lease) -> None:
         """The study is done, or its association was lost: then it is not lent again."""
         lease.studies += 1
-        if lease.site.destination.association == "per_study" or self._worn_out(lease):
+        lease.idle_since = time.monotonic()
+        if lease.site.destination.association == "per_study" or self._is_spent(lease, lease.idle_since):
             self._end(lease)
             return
-        lease.idle_since = time.monotonic()
         with self._lock:
             if not self._closed:
                 lease.site.idle.append(lease)
-                lease.site.changed.notify_all()
+                lease.site.wake_first()
                 self._wake_reaper()
                 return
         self._end(lease)
@@ -157,47 +168,54 @@ class AssociationPool:
             reaper = self._reaper
             self._idled.notify_all()
             for site in self._sites.values():
-                site.changed.notify_all()
+                site.wake_first()
         if reaper is not None:
             reaper.join()
 
     # --- Lending ------------------------------------------------------------------------------------------------------
 
-    def _site(self, destination: DicomDestination, syntaxes: Syntaxes) -> _Site:
-        if destination.tls and self._tls is None:
-            text = f"{destination} asks for TLS, but no CA file is set (set YEETER_TLS_CA_FILE)"
-            raise TransportFault(text, misconfigured=True)
-        with self._lock:
-            site = self._sites.get(destination)
-            if site is None:
-                site = _Site(destination, destination.associations, threading.Condition(self._lock))
-                self._sites[destination] = site
-            site.syntaxes.pop(syntaxes, None)
-            site.syntaxes[syntaxes] = None
-            return site
+    def _site(self, destination: DicomDestination) -> _Site:
+        """With the lock held."""
+        site = self._sites.get(destination)
+        if site is None:
+            if destination.tls and self._tls is None:
+                text = f"{destination} asks for TLS, but no CA file is set (set YEETER_TLS_CA_FILE)"
+                raise TransportFault(text, misconfigured=True)
+            site = self._sites[destination] = _Site(destination, destination.associations)
+        return site
 
     def _await_turn(self, site: _Site, deadline: float) -> Lease | None:
-        """An idle association, or None: there is room for another one, which is now reserved for the caller."""
-        ticket: _Ticket = object()
-        with self._lock:
-            site.queue.append(ticket)
-            try:
-                while True:
-                    if self._closed:
-                        raise AssociationFault("the sender was closed")
-                    if site.queue[0] is ticket:
-                        if site.idle:
-                            return site.idle.pop()
-                        if site.existing < self._current_limit(site):
-                            site.existing += 1
-                            return None
-                    remaining = deadline - time.monotonic()
-                    if remaining <= 0:
-                        raise AssociationFault(f"all {site.existing} associations stayed busy")
-                    site.changed.wait(remaining)
-            finally:
-                site.queue.remove(ticket)
-                site.changed.notify_all()
+        """With the lock held: an idle association, or None when there is room for another one, reserved for us."""
+        if not site.queue and self._can_serve(site):
+            return self._serve(site)
+        ticket = _Ticket(self._lock)
+        site.queue.append(ticket)
+        try:
+            while site.queue[0] is not ticket or not self._can_serve(site):
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
+                    raise AssociationFault(f"all {site.existing} associations stayed busy")
+                ticket.wait(remaining)
+            return self._serve(site)
+        finally:
+            site.queue.remove(ticket)
+            site.wake_first()
+
+    def _can_serve(self, site: _Site) -> bool:
+        """Whether there is something for the first one in the queue.
+
+        Raises:
+            AssociationFault: there will never be, nor for anybody else.
+        """
+        if self._closed:
+            raise AssociationFault("the sender was closed")
+        return bool(site.idle) or site.existing < self._current_limit(site)
+
+    def _serve(self, site: _Site) -> Lease | None:
+        if site.idle:
+            return site.idle.pop()
+        site.existing += 1
+        return None
 
     def _current_limit(self, site: _Site) -> int:
         now = time.monotonic()
@@ -219,7 +237,7 @@ class AssociationPool:
                         site.counted_until = time.monotonic() + self._limits.counted
                 else:
                     site.established += 1
-                site.changed.notify_all()
+                site.wake_first()
         return None if association is None else Lease(association, site, time.monotonic())
 
     def _negotiate(self, site: _Site, deadline: float) -> Association | None:
@@ -272,8 +290,11 @@ class AssociationPool:
 
     def _worn_out(self, lease: Lease) -> bool:
         """Also true of one that the peer ended meanwhile."""
-        age = time.monotonic() - lease.opened_at
-        return lease.studies >= self._limits.studies or age >= self._limits.age or not lease.association.is_usable
+        return self._is_spent(lease, time.monotonic()) or not lease.association.is_usable
+
+    def _is_spent(self, lease: Lease, now: float) -> bool:
+        age = now - lease.opened_at
+        return lease.studies >= self._limits.studies or age >= self._limits.age or not lease.association.is_settled
 
     def _end(self, lease: Lease) -> None:
         if lease.association.is_usable:
@@ -284,7 +305,7 @@ class AssociationPool:
             lease.site.existing -= 1
             lease.site.established -= 1
             lease.site.counted_until = time.monotonic() + self._limits.counted
-            lease.site.changed.notify_all()
+            lease.site.wake_first()
 
     def _wake_reaper(self) -> None:
         """With the lock held: an association went idle."""
