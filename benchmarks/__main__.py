@@ -1,6 +1,10 @@
 """``yeeter bench`` against services that are started for it and end with it.
 
 .venv/bin/python -m benchmarks --archive storescp matrix --orders 1000 --workers 1,2,4
+.venv/bin/python -m benchmarks peers --orders 1000 --rounds 3
+.venv/bin/python -m benchmarks stages --seconds 1 --rounds 5
+
+The last two measure ours beside what others would use (``benchmarks.peers``).
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from tests.services.dcmtk import Storescp
@@ -32,10 +37,15 @@ def running_storescp() -> Iterator[Storescp]:
 ARCHIVES = {"orthanc": running_orthanc, "storescp": running_storescp}
 
 
+COMPARISONS = {"peers": "benchmarks.peers.whole_way", "stages": "benchmarks.stages.suite"}
+
+
 def main() -> int:
+    if sys.argv[1:2] and sys.argv[1] in COMPARISONS:
+        return int(import_module(COMPARISONS[sys.argv[1]]).main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--archive", choices=[*ARCHIVES, "built-in"], default="orthanc", help="of matrix and pipeline")
-    parser.add_argument("suite", help="matrix, pipeline or hl7")
+    parser.add_argument("suite", help="matrix, pipeline or hl7; peers or stages, which have options of their own")
     options, rest = parser.parse_known_args()
     with ExitStack() as stack:
         postgres = stack.enter_context(running_postgres())
