@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,13 +41,18 @@ ARCHIVES = {"orthanc": running_orthanc, "storescp": running_storescp}
 COMPARISONS = {"peers": "benchmarks.peers.whole_way", "stages": "benchmarks.stages.suite"}
 
 
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    made.add_argument("--archive", choices=[*ARCHIVES, "built-in"], default="orthanc", help="of matrix and pipeline")
+    made.add_argument("suite", help="matrix, pipeline or hl7; peers or stages, which have options of their own")
+    return made
+
+
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # services end with us, whoever ends us
     if sys.argv[1:2] and sys.argv[1] in COMPARISONS:
         return int(import_module(COMPARISONS[sys.argv[1]]).main(sys.argv[2:]))
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--archive", choices=[*ARCHIVES, "built-in"], default="orthanc", help="of matrix and pipeline")
-    parser.add_argument("suite", help="matrix, pipeline or hl7; peers or stages, which have options of their own")
-    options, rest = parser.parse_known_args()
+    options, rest = parser().parse_known_args()
     with ExitStack() as stack:
         postgres = stack.enter_context(running_postgres())
         rabbitmq = stack.enter_context(running_rabbitmq(management=True))

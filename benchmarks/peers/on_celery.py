@@ -11,6 +11,7 @@ from pathlib import Path
 from app.domain.order import Order
 from benchmarks.peers.archive import Archive
 from benchmarks.peers.department import BROKER_VARIABLE, department, examine
+from benchmarks.peers.sending import PeerFailed
 from tests.services.processes import Program, wait_until
 
 PROCESSES = 2
@@ -18,19 +19,26 @@ _ALONE = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 
 @contextmanager
-def celery_worker(broker_url: str, folder: Path) -> Iterator[Program]:
-    """A worker of two processes that takes jobs; the broker becomes the one that tasks are published to, too."""
+def celery_worker(broker_url: str, folder: Path) -> Iterator[None]:
+    """A worker of two processes that takes jobs; the broker becomes the one that tasks are published to, too.
+
+    Raises:
+        PeerFailed: instances were waited for in vain; with what the worker said.
+    """
     department.conf.broker_url = broker_url
     module = "benchmarks.peers.department"
     command = [sys.executable, "-m", "celery", "--app", module, "worker", "--concurrency", str(PROCESSES), *_ALONE]
     environment = {**os.environ, BROKER_VARIABLE: broker_url}
     with Program(command, folder / "celery.log", environment) as worker:
         wait_until(lambda: bool(department.control.ping(timeout=1)), 60, "Celery's worker")
-        yield worker
+        try:
+            yield
+        except TimeoutError as error:
+            raise PeerFailed(f"{error}\n{worker.output}") from error
 
 
 def on_celery(orders: Sequence[Order], mllp_port: int, archive: Archive) -> None:
-    """Publish a task an order, and wait for all instances. Raises TimeoutError: see the worker's log."""
+    """Publish a task an order, and wait for all instances. Raises TimeoutError: they do not come."""
     before = archive.count()
     for order in orders:
         contexts = order.patient_context, order.order_context

@@ -44,7 +44,6 @@ class Hospital:
 
     mllp_port: int
     archives: dict[bool, Archive]
-    broker_url: str
     environment: dict[str, str]  # of Yeeter's programs
 
 
@@ -65,7 +64,7 @@ def hospital() -> Iterator[Hospital]:
         mllp = stack.enter_context(BuiltInReceiver("mllp"))
         archives = dict(stack.enter_context(running_archives()))
         stack.enter_context(celery_worker(broker_url, folder))
-        yield Hospital(mllp.port, archives, broker_url, environment)
+        yield Hospital(mllp.port, archives, environment)
 
 
 def contenders(place: Hospital, orders: int) -> Iterator[Contender]:
@@ -119,12 +118,16 @@ def _check(archive: Archive, orders: int) -> None:
         raise PeerFailed(f"{there} of {orders} instances are at {archive.settings}")
 
 
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
+    made.add_argument("--orders", type=int, default=1000, help=f"of a round; at most {SLOW} for slow peers")
+    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--json", action="store_true", help="whole rows, with the rate of each round")
+    return made
+
+
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
-    parser.add_argument("--orders", type=int, default=1000, help=f"of a round; at most {SLOW} for slow peers")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="whole rows, with the rate of each round")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     with hospital() as place:
         compare([*contenders(place, options.orders)], options.rounds, note, options.json)
     return 0

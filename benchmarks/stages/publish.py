@@ -14,7 +14,6 @@ from app.ports import Message
 from app.runs.producing.relay import GROUP  # what a producer publishes at once
 from benchmarks.peers.turns import OURS, Contender
 from benchmarks.stages.measure import rate
-from tests.services.rabbitmq import running_rabbitmq
 
 QUEUE = "measured"
 BODY = b"x" * 1500
@@ -22,9 +21,8 @@ ONE_BY_ONE = 50  # of the peer between two looks at the clock
 STAGE, AGAINST = "publish 1.5 KB, confirmed", "quorum queue of one RabbitMQ node"
 
 
-def contenders(stack: ExitStack, seconds: float) -> Iterator[Contender]:
-    """The node and both connections end with ``stack``."""
-    url = stack.enter_context(running_rabbitmq()).url()
+def contenders(stack: ExitStack, url: str, seconds: float) -> Iterator[Contender]:
+    """Over a node that nobody else publishes to; both connections end with ``stack``."""
     broker = stack.enter_context(closing(RabbitMqBroker(url)))
     broker.declare([QUEUE])
     channel = stack.enter_context(closing(pika.BlockingConnection(pika.URLParameters(url)))).channel()
