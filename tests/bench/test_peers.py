@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -95,15 +94,6 @@ def test_what_celery_is_given_arrives(mllp_port: int, archive: Archive, amqp_url
     _assert_arrived(orders, mllp_port, archive)
 
 
-def test_what_ours_sends_arrives(
-    mllp_port: int, archive: Archive, amqp_url: str, postgres_url: str, tmp_path: Path
-) -> None:
-    own = {"DATABASE_URL": postgres_url, "RABBITMQ_URL": amqp_url, "YEETER_HOME": str(tmp_path)}
-    place = whole_way.Hospital(mllp_port, {True: archive}, {**os.environ, **own})
-    assert whole_way.ours(place, archive, orders=3) > 0
-    assert len(archive.received()) == 3
-
-
 def _assert_arrived(orders: Sequence[Order], mllp_port: int, archive: Archive) -> None:
     destination = Hl7Destination(host="127.0.0.1", port=mllp_port)
     received = MllpOrderLedger().received(destination, orders[0].run_key)
@@ -115,6 +105,12 @@ def _assert_arrived(orders: Sequence[Order], mllp_port: int, archive: Archive) -
 def test_a_peer_that_stores_nothing_has_no_figure(archive: Archive, tmp_path: Path) -> None:
     with pytest.raises(PeerFailed, match="storescu"):
         store_files(tmp_path / "missing", archive.aet, archive.port, no_delay=True)
+
+
+def test_a_round_in_which_not_everything_arrives_has_no_figure(archive: Archive) -> None:
+    place = whole_way.Hospital(mllp_port=1, archives={True: archive}, environment={})
+    with pytest.raises(PeerFailed, match="0 of 2 instances are at storescp --fork, TCP_NODELAY=1"):
+        whole_way.of_script(lambda *_: None, place, archive, 2)
 
 
 def test_every_stage_is_done_by_ours_and_by_peers(amqp_url: str) -> None:
