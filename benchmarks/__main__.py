@@ -1,17 +1,23 @@
 """``yeeter bench`` against services that are started for it and end with it.
 
 .venv/bin/python -m benchmarks --archive storescp matrix --orders 1000 --workers 1,2,4
+.venv/bin/python -m benchmarks peers --orders 1000 --rounds 3
+.venv/bin/python -m benchmarks stages --seconds 1 --rounds 5
+
+The last two measure ours beside what others would use (``benchmarks.peers``).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from tests.services.dcmtk import Storescp
@@ -32,11 +38,21 @@ def running_storescp() -> Iterator[Storescp]:
 ARCHIVES = {"orthanc": running_orthanc, "storescp": running_storescp}
 
 
+COMPARISONS = {"peers": "benchmarks.peers.whole_way", "stages": "benchmarks.stages.suite"}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    made.add_argument("--archive", choices=[*ARCHIVES, "built-in"], default="orthanc", help="of matrix and pipeline")
+    made.add_argument("suite", help="matrix, pipeline or hl7; peers or stages, which have options of their own")
+    return made
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--archive", choices=[*ARCHIVES, "built-in"], default="orthanc", help="of matrix and pipeline")
-    parser.add_argument("suite", help="matrix, pipeline or hl7")
-    options, rest = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # services end with us, whoever ends us
+    if sys.argv[1:2] and sys.argv[1] in COMPARISONS:
+        return int(import_module(COMPARISONS[sys.argv[1]]).main(sys.argv[2:]))
+    options, rest = parser().parse_known_args()
     with ExitStack() as stack:
         postgres = stack.enter_context(running_postgres())
         rabbitmq = stack.enter_context(running_rabbitmq(management=True))

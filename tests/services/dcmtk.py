@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pydicom
@@ -20,6 +22,7 @@ class Storescp(Program):
     Args:
         folder: takes the received instances (bit by bit as they came) and the log; empty, or left by an earlier one.
         options: further command line options.
+        environment: variables of its own, such as dcmtk's TCP_NODELAY.
 
     Raises:
         ServiceMissing: dcmtk is not installed.
@@ -27,13 +30,13 @@ class Storescp(Program):
 
     aet = "STORESCP"
 
-    def __init__(self, folder: Path, *options: str | Path) -> None:
+    def __init__(self, folder: Path, *options: str | Path, environment: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
-        self._folder = folder / "received"
-        self._folder.mkdir(exist_ok=True)
+        self.folder = folder / "received"
+        self.folder.mkdir(exist_ok=True)
         command: list[str | Path] = [_installed("storescp"), "--aetitle", self.aet, "--bit-preserving"]
-        command += ["--output-directory", self._folder, *options, str(self.port)]
-        super().__init__(command, folder / "storescp.log")
+        command += ["--output-directory", self.folder, *options, str(self.port)]
+        super().__init__(command, folder / "storescp.log", {**os.environ, **(environment or {})})
         wait_until(self._listens, 30, "storescp")
 
     @property
@@ -42,13 +45,13 @@ class Storescp(Program):
 
     def received(self) -> dict[str, pydicom.Dataset]:
         """The instances it has written, by SOP Instance UID."""
-        files = (pydicom.dcmread(path) for path in self._folder.iterdir())
+        files = (pydicom.dcmread(path) for path in self.folder.iterdir())
         return {str(ds.SOPInstanceUID): ds for ds in files}
 
     def received_data(self) -> dict[str, bytes]:
         """The encoded data sets as they came, without preamble and file meta information, by SOP Instance UID."""
         data = {}
-        for path in self._folder.iterdir():
+        for path in self.folder.iterdir():
             with path.open("rb") as file:
                 meta = read_file_meta_info(path)
                 # preamble and prefix, then the group length element itself
@@ -65,14 +68,23 @@ class Storescp(Program):
         return False
 
 
-def run_dcmtk(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_dcmtk(
+    program: str, *arguments: str | Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a client such as ``echoscu`` to its end; its exit code and its output (both streams in ``stdout``).
 
     Raises:
         ServiceMissing: dcmtk is not installed.
     """
-    command = [_installed(program), *map(str, arguments)]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [_installed(program), *map(str, arguments)],
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def _installed(program: str) -> str:

@@ -1,0 +1,1 @@
+"""Each stage of an order's way alone, ours beside its peers: rendering, MLLP, publishing, encoding, C-STORE."""
