@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from app.domain.run import RunState, StepState
+from app.domain.work import ClaimRequest
 from app.ports import Message, StepContext, StepResult
+from tests.runs.broken import Broken, broken_database
 from tests.runs.conftest import QUEUE, World
 from tests.runs.fakes import generated
 from tests.runs.faults import CutBroker, Producing
@@ -68,6 +73,34 @@ def test_new_ones_are_claimed_ahead(world: World) -> None:
     turnstile.open.set()
     assert producing.wait().state is RunState.COMPLETED
     assert worker.stop(10)
+
+
+def test_those_that_come_while_the_hands_are_busy_are_claimed_together(world: World) -> None:
+    """Though the broker hands them out one by one; what comes to an idle worker is claimed at once."""
+    run = world.start(orders=12)
+    turnstile = world.steps.steps["GENERATE_DICOM"].act = Turnstile()
+    producing = Producing(world, run)
+    wait_until(lambda: world.broker.depth(QUEUE).ready == 12, 60, "all jobs are published")
+    claimed: list[int] = []
+
+    def claim(honest: Any, requests: Sequence[ClaimRequest], *more: Any) -> Any:
+        claimed.append(len(requests))
+        return honest(requests, *more)
+
+    def subscribe(honest: Any, *arguments: Any) -> Any:
+        return Broken(honest(*arguments), "receive", lambda receive, _, timeout: receive(1, timeout))
+
+    database: Any = broken_database(world.database, "jobs.claim", claim)
+    broker = Broken(world.broker, "subscribe", subscribe)
+    worker = replace(world, database=database).worker(concurrency=4, broker=broker)
+    worker.start()
+    wait_until(lambda: worker.running > 4, 60, "more are claimed than there are hands")
+    before = list(claimed)
+    turnstile.open.set()
+    assert producing.wait().state is RunState.COMPLETED
+    assert worker.stop(10)
+    assert before[0] == 1
+    assert len(before) < 5, before
 
 
 def test_one_that_its_worker_still_has_is_not_begun_again_and_holds_up_nobody(world: World) -> None:
