@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from functools import lru_cache
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 RUN_KEY_LENGTH = 8
@@ -23,6 +24,7 @@ NUMBER_LENGTH = 5
 MAX_ORDERS = 32**NUMBER_LENGTH
 
 _RUN_KEY = re.compile(f"[{ALPHABET}]{{{RUN_KEY_LENGTH}}}")
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)  # two characters for ten bits
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
 
 
@@ -43,11 +45,7 @@ def encode_number(number: int) -> str:
     """
     if not 0 <= number < MAX_ORDERS:
         raise ValueError(f"order number {number} is outside 0..{MAX_ORDERS - 1}")
-    characters = []
-    for _ in range(NUMBER_LENGTH):
-        number, digit = divmod(number, 32)
-        characters.append(ALPHABET[digit])
-    return "".join(reversed(characters))
+    return ALPHABET[number >> 20] + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
 
 
 def decode_number(text: str) -> int:
@@ -64,6 +62,7 @@ def decode_number(text: str) -> int:
     return number
 
 
+@lru_cache(maxsize=1024)  # an order's other identifiers are made from it
 def accession_number(run_key: str, number: int) -> str:
     return run_key + encode_number(number)
 

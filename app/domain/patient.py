@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from app.domain.draws import Draws
+from app.domain.draws import Draws, first_chance
 from app.domain.identity import encode_number, uid
 from app.domain.name_pools import NOT_LATIN, NamePool, name_pool
 from app.domain.order import Patient, PersonName, Sex
@@ -46,8 +46,7 @@ class Patients:
 
     def of_order(self, number: int) -> Patient:
         """The patient of the order of this number (from 0 on)."""
-        index = self._index(number)
-        twins = self._brings_twins(index)
+        index, twins = self._origin(number)
         second = index % 2 if twins else 0  # drawn exactly as the first twin, but for the given name
         draws = Draws(self._seed, "patient", index - second)
         pool = draws.pick(self._pools)
@@ -74,18 +73,21 @@ class Patients:
             height_m=body.height_m,
         )
 
-    def _index(self, number: int) -> int:
-        """The number of the order that brought this order's patient: ``number`` itself for a new one."""
-        while number > 0 and not self._brings_twins(number):
+    def _origin(self, number: int) -> tuple[int, bool]:
+        """The order that brought this order's patient (itself for a new one), and whether it brings twins."""
+        repeats = self._population.repeat_patients
+        while True:
+            twins = self._brings_twins(number)
+            if twins or number == 0 or repeats == 0:
+                return number, twins
             draws = Draws(self._seed, "repeat", number)
-            if not draws.chance(self._population.repeat_patients):
-                break
+            if not draws.chance(repeats):
+                return number, False
             number = draws.below(number)
-        return number
 
     def _brings_twins(self, number: int) -> bool:
         """Whether orders 2k and 2k + 1, of which this is one, bring twins."""
-        return Draws(self._seed, "twins", number // 2).chance(self._twin_pairs)
+        return first_chance(self._twin_pairs, f"{self._seed}/twins/{number // 2}")
 
     def _name(self, draws: Draws, pool: NamePool, sex: Sex, second: int) -> PersonName:
         """A name within MAX_NAME; the second twin's differs in the given name, the next in the alphabet."""

@@ -7,7 +7,9 @@ planned, so a producer that starts again goes on anywhere.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate
 
 from app.domain import identity
@@ -58,6 +60,7 @@ _REASONS = (
     "Pain & swelling",
     "Trauma ~ 2 h ago; neuro status R^L",
 )
+_series = lru_cache(maxsize=4096)(SeriesPlan)  # there are few different ones
 
 
 class OrderPlanner:
@@ -125,6 +128,7 @@ class OrderPlanner:
     def _study_plan(self, draws: Draws, procedure: Procedure) -> StudyPlan:
         shape = self._shapes[procedure.modality]
         names = procedure.series
+        fewest, most = shape.instances
         return StudyPlan(
             modality=procedure.modality,
             body_part=procedure.body_part,
@@ -132,8 +136,10 @@ class OrderPlanner:
             description=procedure.code.meaning,
             pixels=self._study.pixels,
             series=tuple(
-                SeriesPlan(description=names[index % len(names)], instances=draws.between(*shape.instances))
-                for index in range(draws.between(*shape.series))
+                [
+                    _series(names[index % len(names)], draws.between(fewest, most))
+                    for index in range(draws.between(*shape.series))
+                ]
             ),
         )
 
@@ -146,8 +152,7 @@ class _Mix:
         self._bounds = list(accumulate(weights[name] for name in self._names))
 
     def draw(self, draws: Draws) -> Modality:
-        point = draws.fraction() * self._bounds[-1]
-        return next(name for name, bound in zip(self._names, self._bounds, strict=True) if point < bound)
+        return self._names[bisect_right(self._bounds, draws.fraction() * self._bounds[-1])]
 
 
 def _physicians(seed: int, role: str, locale: str) -> tuple[Provider, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from app.hl7.escaping import Delimiters
@@ -13,6 +14,10 @@ AckCode = Literal["AA", "AE", "AR", "CA", "CE", "CR"]  # table 0008
 CODES = frozenset(("AA", "AE", "AR", "CA", "CE", "CR"))
 _ACCEPTED = ("AA", "CA")
 _MAX_TEXT = 80  # MSA-3
+_PLAIN = bytes(code for code in (0x0D, *range(0x20, 0x7F)) if code not in b"~\\")
+_COMPONENTS = frozenset(b"^&")
+_A_CONTROL_ID = b"#CONTROL-ID#"
+_LONGEST_KEPT = 512  # bytes of a header; a longer one is a hostile peer's
 _NO_FRAMING = {0x0B: None, 0x1C: None}  # a hostile message's own fields must not end the answer's frame
 
 
@@ -75,12 +80,45 @@ def build_ack(
     return rendered.translate(_NO_FRAMING).encode(received.codec, "replace")
 
 
+def build_acceptance(header: bytes, sending_application: str, sent_at: datetime) -> bytes:
+    """What :func:`build_ack` makes of AA without a text; most of it is kept from one message of a sender to the next.
+
+    Args:
+        header: the message's MSH segment.
+        sent_at: naive local time.
+
+    Raises:
+        ValueError: it is no MSH segment.
+    """
+    fields = header.split(b"|", 10)
+    control_id = fields[9] if len(fields) > 10 else b""
+    if control_id and len(header) <= _LONGEST_KEPT and _is_plain(header) and not _COMPONENTS.intersection(control_id):
+        sender, others = b"|".join(fields[2:6]), (fields[8], fields[10])
+        pieces = _around_control_ids(sender, *others, sending_application, sent_at.replace(microsecond=0))
+        if len(pieces) == 3:
+            return b"".join((pieces[0], control_id[: 20 - 1], pieces[1], control_id, pieces[2]))
+    return build_ack(header, "AA", sending_application=sending_application, sent_at=sent_at)
+
+
+@lru_cache(maxsize=256)
+def _around_control_ids(
+    parties: bytes, message_type: bytes, others: bytes, sending_application: str, sent_at: datetime
+) -> list[bytes]:
+    """An acceptance, cut where the control ID stands: as its own after an A, and in MSA-2."""
+    header = b"MSH|^~\\&|%b|||%b|%b|%b" % (parties, message_type, _A_CONTROL_ID, others)
+    return build_ack(header, "AA", sending_application=sending_application, sent_at=sent_at).split(_A_CONTROL_ID)
+
+
 def parse_ack(frame: bytes) -> Acknowledgement:
     """Read an acknowledgement, whatever delimiters and character set it declares.
 
     Raises:
         ValueError: it has no MSH or no MSA segment, or MSA-1 is no acknowledgement code; the text says which.
     """
+    return _read_plain(frame) or _read(frame)
+
+
+def _read(frame: bytes) -> Acknowledgement:
     segments = Segments(frame.strip(b"\x0b\x1c\r\n"))
     names = segments.names()
     if "MSA" not in names:
@@ -94,6 +132,29 @@ def parse_ack(frame: bytes) -> Acknowledgement:
         text="; ".join(filter(None, (segments.value("MSA", 3), _error_text(segments) if "ERR" in names else ""))),
         sender=segments.value("MSH", 3),
     )
+
+
+def _read_plain(frame: bytes) -> Acknowledgement | None:
+    """What :func:`_read` makes of an answer as receivers write it almost always; None for any other.
+
+    That is a plain one, whose MSA segment is the only one, and which has no ERR segment.
+    """
+    if not _is_plain(frame):
+        return None
+    at = frame.find(b"\rMSA|")
+    if at < 0 or frame.count(b"\rMSA") > 1 or b"\rERR" in frame:
+        return None
+    sender = frame[9 : frame.find(b"\r")].partition(b"|")[0].partition(b"^")[0]
+    answer = frame[at + 5 :].partition(b"\r")[0].decode("ascii")
+    code, control_id, text, *_ = f"{answer}||".split("|")
+    if code not in CODES:
+        return None
+    return Acknowledgement(code, control_id.partition("^")[0].strip(), text.partition("^")[0], sender.decode("ascii"))
+
+
+def _is_plain(message: bytes) -> bool:
+    """ASCII with the usual delimiters, and no escape sequences, repetitions or control characters but CR."""
+    return message.startswith(b"MSH|^~\\&|") and message.translate(None, _PLAIN) == b"~\\"
 
 
 def _at_least_2_5(version: str) -> bool:

@@ -10,7 +10,9 @@ holds displayable characters only.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+_SEAM = "\x9f"  # between texts that are escaped together; as part of one, it costs time and no more
 _CONTROL_CHARACTERS = [chr(code) for code in (*range(0x20), 0x7F)]
 
 
@@ -60,6 +62,13 @@ class Delimiters:
         if self._special.search(text) is None:
             return text
         return self._special.sub(lambda match: self._sequences[match[0]], text)
+
+    def escape_each(self, texts: Sequence[str]) -> list[str]:
+        """What :meth:`escape` makes of each: they are escaped as one text, which is faster than one by one."""
+        escaped = self.escape(_SEAM.join(texts)).split(_SEAM)
+        if len(escaped) != len(texts):  # one of them holds the seam, or it is a delimiter here
+            return [self.escape(text) for text in texts]
+        return escaped
 
     def unescape(self, text: str, codec: str = "latin-1") -> str:
         """The text that was escaped; ``codec`` reads the bytes of ``\\Xhh..\\``.

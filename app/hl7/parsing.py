@@ -42,26 +42,31 @@ class Segments:
         except LookupError:
             self.codec = "latin-1"
         text = message.decode(self.codec, "replace").replace("\n", "\r")
-        self._segments = [segment.split(self.delimiters.field) for segment in text.split("\r") if segment]
+        self._lines = [line for line in text.split("\r") if line]
+        self._first: dict[str, list[str]] = {}  # by name, the fields of those segments that were asked for
 
     def names(self) -> list[str]:
-        return [segment[0] for segment in self._segments]
+        return [line.split(self.delimiters.field, 1)[0] for line in self._lines]
 
     def line(self, segment: str) -> str:
         """The first segment of that name as it stands in the message."""
-        return next(self.delimiters.field.join(fields) for fields in self._segments if fields[0] == segment)
+        return next(line for line in self._lines if self._is(segment, line))
 
     def every(self, segment: str) -> list[list[str]]:
         """The fields of every segment of that name, still escaped: ``[n]`` is field n (n + 1 in MSH)."""
-        return [fields for fields in self._segments if fields[0] == segment]
+        return [line.split(self.delimiters.field) for line in self._lines if self._is(segment, line)]
 
     def raw(self, segment: str, field: int) -> str:
         """A field of the first segment of that name, still escaped; empty when it is not there."""
-        for fields in self._segments:
-            if fields[0] == segment:
-                position = field - 1 if segment == "MSH" else field  # MSH-1 is the separator itself
-                return fields[position] if position < len(fields) else ""
-        return ""
+        fields = self._first.get(segment)
+        if fields is None:
+            line = next((line for line in self._lines if self._is(segment, line)), "")
+            fields = self._first[segment] = line.split(self.delimiters.field)
+        position = field - 1 if segment == "MSH" else field  # MSH-1 is the separator itself
+        return fields[position] if position < len(fields) else ""
+
+    def _is(self, segment: str, line: str) -> bool:
+        return line.startswith(segment) and line[len(segment) : len(segment) + 1] in ("", self.delimiters.field)
 
     def components(self, segment: str, field: int) -> list[str]:
         """The components of a field's first repetition, unescaped; at least one."""

@@ -25,6 +25,8 @@ LOCK_SECONDS = 10.0  # a receiver whose parent was killed is still ending when i
 
 Record: TypeAlias = dict[str, Any]
 
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 log = structlog.get_logger()
 
 
@@ -58,7 +60,7 @@ class Journal:
         Raises:
             OSError: it can't be written.
         """
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        text = _to_json(record)
         line = text.encode("utf-8", "backslashreplace") + b"\n"  # half a surrogate pair becomes JSON's escape for it
         with self._lock:
             written = os.write(self._file, line)

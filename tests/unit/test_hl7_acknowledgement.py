@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.hl7.acknowledgement import Acknowledgement, build_ack, parse_ack
+from app.hl7.acknowledgement import Acknowledgement, build_acceptance, build_ack, parse_ack
 from app.hl7.parsing import Segments
 
 MESSAGE = "MSH|^~\\&|YEETER|SIM|RIS^1.2^ISO|HOSP|20260105080000||ORM^O01|K01|T|2.3.1||||||8859/1\rPID|1||Y1\r"
@@ -131,3 +131,30 @@ def test_only_value_error_comes_of_junk(junk: bytes) -> None:
             attempt(junk)
         except ValueError:
             continue
+
+
+def outcome(frame: bytes) -> Acknowledgement | str:
+    try:
+        return parse_ack(frame)
+    except ValueError as error:
+        return str(error)
+
+
+PARTS = st.lists(st.sampled_from(["MSA", "ERR", "MSH", "AA", "AR", "K01", " ", "^", "~", "\\F\\", "&", "|", "é", "\r"]))
+
+
+@given(PARTS, PARTS, PARTS)
+def test_the_short_way_reads_what_the_long_way_reads(header: list[str], answer: list[str], rest: list[str]) -> None:
+    frame = "".join(("MSH|^~\\&|", *header, "\rMSA|", *answer, "\r", *rest)).encode()
+    assert outcome(frame) == outcome(frame + b"\n")  # a line feed means nothing, and takes the long way
+
+
+FIELDS = st.lists(st.text("ABé^&~\\#\x0b") | st.just("ORM^O01") | st.just("2.5.1"), max_size=18)
+
+
+@given(FIELDS, st.sampled_from([datetime(2026, 1, 5, 8, 0, 0, 1), datetime(2026, 1, 5, 8, 0, 1)]))  # noqa: DTZ001
+def test_an_acceptance_is_the_acknowledgement_it_stands_for(fields: list[str], sent_at: datetime) -> None:
+    header = "|".join(["MSH", "^~\\&", *fields]).encode()
+    for _ in range(2):
+        whole = build_ack(header, "AA", sending_application="R&", sent_at=sent_at)
+        assert build_acceptance(header, "R&", sent_at) == whole

@@ -101,3 +101,9 @@ def test_without_a_header_there_are_no_delimiters(header: str) -> None:
 
 def test_trailing_empty_components_are_left_out() -> None:
     assert Delimiters().components("a&b", "", "c^", "", "") == "a\\T\\b^^c\\S\\"
+
+
+@pytest.mark.parametrize("delimiters", [Delimiters(), Delimiters("\x9f"), Delimiters("#", "@", "*", "!", "%")])
+@given(texts=st.lists(st.text(st.sampled_from("aé漢|^~\\&#@*!%\x9f\r")), min_size=1))
+def test_texts_that_are_escaped_together_are_escaped_each_by_itself(delimiters: Delimiters, texts: list[str]) -> None:
+    assert delimiters.escape_each(texts) == [delimiters.escape(text) for text in texts]

@@ -80,3 +80,9 @@ def test_an_endless_block_is_given_up_at_the_limit() -> None:
     with pytest.raises(FrameTooLong):
         for _ in range(20):
             deframer.feed(b"x" * 100)
+
+
+def test_a_chunk_that_is_nothing_but_a_beginning_is_no_block() -> None:
+    deframer = Deframer()
+    assert deframer.feed(b"\x0b") == []
+    assert deframer.feed(b"a\x1c\r") == [b"a"]

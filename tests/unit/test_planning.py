@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ from app.domain import identity
 from app.domain.order import MODALITIES, Modality, Order
 from app.domain.procedures import BODY_PARTS, CATALOGUE, procedures_of
 from app.domain.study_shapes import PRESETS, shape_of
-from app.domain.template import Shape, Study
+from app.domain.template import LOCALES, Shape, Study
 from tests.unit.sample_orders import BASE_TIME, RUN_KEY, SEED, orders, planner, template
 
 PLANNER = planner()
@@ -29,6 +30,22 @@ numbers = st.integers(0, identity.MAX_ORDERS - 1)
 @given(numbers)
 def test_an_order_depends_on_nothing_but_its_number(number: int) -> None:
     assert PLANNER.order(number) == planner().order(number)
+
+
+def test_a_seed_means_what_it_always_meant() -> None:
+    """Runs are compared by their seeds: change this value only on purpose, and say so."""
+    populations = (
+        {"locales": ("de", "ja"), "repeat_patients": 0.6, "twins": 0.2, "suffixes": 0.5, "long_names": 0.3},
+        {"locales": LOCALES, "repeat_patients": 0, "twins": 0, "missing_birth_date": 0.5, "unknown_sex": 0.5},
+        {"locales": LOCALES, "repeat_patients": 1, "twins": 1},
+    )
+    digest = hashlib.sha256()
+    for seed, population in enumerate(populations):
+        plan = planner(seed=seed, population=population, study={"preset": "realistic"})
+        for number in (*range(200), *range(32**4 - 50, 32**4 + 50), identity.MAX_ORDERS - 1):
+            order = plan.order(number)
+            digest.update(json.dumps([order.patient_context, order.order_context]).encode())
+    assert digest.hexdigest()[:16] == "8ed9a673ad0e98c0"
 
 
 def test_orders_are_the_same_in_any_order() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from app.hl7.acknowledgement import AckCode, build_ack
+from app.hl7.acknowledgement import AckCode, build_acceptance, build_ack
 from app.hl7.ledger_query import RECEIVER, build_response, parse_query
 from app.hl7.parsing import ParsedMessage, parse_message
 from app.receivers.mllp.intake import Intake
@@ -47,6 +47,8 @@ class Responder:
 
     def _acknowledge(self, message: bytes, code: AckCode, text: str) -> bytes:
         header = message.lstrip().split(b"\r", 1)[0]  # all that an acknowledgement needs
+        if code == "AA" and not text:
+            return build_acceptance(header, RECEIVER, self._clock())
         return build_ack(header, code, text, sending_application=RECEIVER, sent_at=self._clock())
 
 

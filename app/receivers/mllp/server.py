@@ -68,7 +68,7 @@ class MllpReceiver:
         self._on_message = on_message
         self._file = file
         self._intake = Intake(self.ledger, Liar(lies or Lies()))
-        self._responder = Responder(self.ledger, self._intake, lambda: datetime.now().astimezone())
+        self._responder = Responder(self.ledger, self._intake, datetime.now)
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:

@@ -12,6 +12,8 @@ import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Generic
 
 from app.util.mllp.engine import Channel, Engine
@@ -39,8 +41,7 @@ class MllpClient(Generic[Detail]):
         self._engine = Engine(peer, policy, classify, self._selector, time.monotonic)
         self._engine_lock = threading.Lock()  # held by the thread except while it waits for events
         self._submitted: deque[Exchange[Detail]] = deque()
-        self._completed: list[Exchange[Detail]] = []
-        self._completion = threading.Condition()
+        self._completed: SimpleQueue[list[Exchange[Detail]]] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="mllp-client", daemon=True)
         self._thread.start()
 
@@ -56,9 +57,11 @@ class MllpClient(Generic[Detail]):
         Raises:
             RuntimeError: the client's thread died, which is a defect.
         """
-        with self._completion:
-            self._completion.wait_for(lambda: self._completed or self._failure, timeout)
-            completed, self._completed = self._completed, []
+        completed: list[Exchange[Detail]] = []
+        with suppress(Empty):
+            completed += self._completed.get(timeout=0.0 if self._failure else max(timeout, 0.0))
+            while True:
+                completed += self._completed.get_nowait()
         if self._failure is not None and not completed:
             raise RuntimeError("the MLLP client died") from self._failure
         return completed
@@ -88,9 +91,8 @@ class MllpClient(Generic[Detail]):
         try:
             self._loop()
         except BaseException as error:
-            with self._completion:
-                self._failure = error  # raised where the outcomes are read
-                self._completion.notify_all()
+            self._failure = error  # raised where the outcomes are read
+            self._completed.put([])  # who waits for them waits no longer
         finally:
             self._engine.close()
 
@@ -130,7 +132,5 @@ class MllpClient(Generic[Detail]):
 
     def _hand_over(self) -> None:
         if self._engine.finished:
-            with self._completion:
-                self._completed += self._engine.finished
-                self._completion.notify()
-            self._engine.finished.clear()
+            self._completed.put(self._engine.finished)
+            self._engine.finished = []

@@ -45,6 +45,8 @@ class Deframer:
         Raises:
             FrameTooLong: the block is longer than the limit. The deframer is of no more use.
         """
+        if self._is_one_block(chunk):
+            return [chunk[1:-2]]
         messages = []
         position = 0
         while position < len(chunk):
@@ -55,6 +57,15 @@ class Deframer:
             if message is not None:
                 messages.append(message)
         return messages
+
+    def _is_one_block(self, chunk: bytes) -> bool:
+        """Whether nothing has begun and the chunk is one block from end to end, as almost every chunk is."""
+        return (
+            not self._inside
+            and chunk[:1] == START
+            and len(chunk) - 3 <= self._limit
+            and 1 <= chunk.find(END, 1) == len(chunk) - 2
+        )
 
     def _find_start(self, chunk: bytes, position: int) -> int:
         start = chunk.find(START, position)

@@ -101,11 +101,13 @@ class Link:
         Raises:
             OSError: the connection is gone.
         """
-        self._unsent = memoryview(bytes(self._unsent) + frame(message))
+        self._unsent = memoryview(bytes(self._unsent) + frame(message) if self._unsent else frame(message))
         self.flush()
 
     def flush(self) -> None:
         """Send more of what is unsent. Raises OSError when the connection is gone."""
+        if not self._unsent:
+            return
         try:
             while self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
