@@ -18,6 +18,8 @@ import trustme
 from tests.contract.mllp_orders import ledger_of, order, outcomes, send, sender_to
 from tests.services.processes import free_port
 
+PATIENCE = 60  # seconds that a receiver may take to begin or end on a busy machine
+
 
 class Receiver:
     """A receiver as a child process whose stdin we hold."""
@@ -31,13 +33,13 @@ class Receiver:
     def ready(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, self.process.communicate(timeout=10)[1]
+        assert line, self.process.communicate(timeout=PATIENCE)[1]
         announced: dict[str, Any] = json.loads(line)
         return announced
 
     def ended(self) -> tuple[int, str, str]:
         """Exit code and the rest of stdout and stderr, with stdin at its end."""
-        output, errors = self.process.communicate(timeout=10)
+        output, errors = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, output, errors
 
 
@@ -69,7 +71,7 @@ def test_a_signal_ends_it_cleanly_even_with_a_sender_connected(number: signal.Si
             sender.submit(order(1))
             outcomes(sender, 1)
             running.process.send_signal(number)
-            assert running.process.wait(timeout=10) == 0
+            assert running.process.wait(timeout=PATIENCE) == 0
         assert running.ended() == (0, "", "")
 
 
@@ -80,7 +82,7 @@ def test_without_the_flag_it_outlives_its_stdin() -> None:
         running.process.stdin.close()
         assert send(port, [order(1)]) == {1: "accepted"}
         running.process.terminate()
-        assert running.process.wait(timeout=10) == 0
+        assert running.process.wait(timeout=PATIENCE) == 0
 
 
 def test_the_ledger_file_gets_a_line_for_each_order_before_it_is_answered(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.api.conftest import Server, running_server
 
 CHROMIUM = Path("/usr/bin/chromium")
 WIDE, NARROW = (1280, 900), (360, 800)
-PATIENCE = 30_000  # ms that a page takes at most on a busy machine
+PATIENCE = 60_000  # ms that a page takes at most on a busy machine
 expect.set_options(timeout=PATIENCE)
 
 

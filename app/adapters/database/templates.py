@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.adapters.database.clock import database_now
+from app.adapters.database.clock import database_now, read_now
 from app.adapters.database.rowset import clean_text
 from app.adapters.database.tables import template_steps, templates
 from app.domain.errors import Conflict, NotFound
@@ -25,7 +25,9 @@ class SqlTemplates:
     def add(self, template: Template, *, shipped: bool = False) -> TemplateRow:
         id_ = str(uuid.uuid4())
         document, steps = _split(template)
+        now = read_now(self._connection)  # the defaults of the two columns would each read the clock
         values = {"id": id_, "name": template.name, "version": 1, "shipped": shipped, "document": document}
+        values |= {"created_at": now, "updated_at": now}
         try:
             with self._connection.begin_nested():
                 self._connection.execute(insert(templates), values)
