@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.adapters.database import SqlDatabase
-from app.adapters.database.cursors import decode_cursor, encode_cursor
+from app.adapters.database.cursors import decode_cursor, encode_cursor, encode_place
 from app.domain.errors import InvalidInput, NotFound
 from app.domain.run import OrderState, Run, RunState
 from app.domain.work import OrderRow
@@ -226,6 +226,11 @@ def test_no_text_breaks_the_reading_of_cursors(text: str) -> None:
 @given(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(codec="ascii"), max_size=20))
 def test_a_cursor_carries_what_was_put_in(number: int, text: str) -> None:
     assert decode_cursor(encode_cursor(number, text), (int, str)) == [number, text]
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1))
+def test_a_place_in_a_feed_is_a_cursor_like_any_other(xid: int, id_: int) -> None:
+    assert encode_place(xid, id_) == encode_cursor(xid, id_)
 
 
 # --- totals ---

@@ -17,6 +17,11 @@ def encode_cursor(*values: Any) -> str:
     return base64.urlsafe_b64encode(_dump(values).encode()).decode().rstrip("=")
 
 
+def encode_place(xid: int, id_: int) -> str:
+    """``encode_cursor`` of two integers, in a third of its time: each event of a feed has one."""
+    return base64.b64encode(b"[%d,%d]" % (xid, id_), b"-_").rstrip(b"=").decode()
+
+
 def decode_cursor(text: str, kinds: tuple[type, ...]) -> list[Any]:
     """The values of a cursor.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Engine, desc, exists, literal_column, select, true, tuple_
 
-from app.adapters.database.cursors import decode_cursor, encode_cursor
+from app.adapters.database.cursors import decode_cursor, encode_place
 from app.adapters.database.engine import reading
 from app.adapters.database.tables import events
 from app.domain.event import Event, RecordedEvent
@@ -42,7 +42,7 @@ class SqlEventFeed:
         statement = select(_c.xid, _c.id).where(_c.run_id == run_id, self._settled)
         with reading(self._engine) as connection:
             row = connection.execute(statement.order_by(desc(_c.xid), desc(_c.id)).limit(1)).one_or_none()
-        return None if row is None else encode_cursor(row.xid, row.id)
+        return None if row is None else encode_place(row.xid, row.id)
 
     def holds_back(self, run_id: str) -> bool:
         with reading(self._engine) as connection:
@@ -53,4 +53,4 @@ class SqlEventFeed:
 def _recorded(run_id: str, row: Any) -> RecordedEvent:
     xid, id_, kind, order_number, step_index, starts, epoch, at, data = row
     event = Event(run_id, kind, order_number, step_index, starts, epoch, data)
-    return RecordedEvent(encode_cursor(xid, id_), at, event)
+    return RecordedEvent(encode_place(xid, id_), at, event)
