@@ -20,22 +20,31 @@ _LINES = str.maketrans({code: space for code, space in _CONTROLS.items() if code
 
 def lo(text: str) -> str:
     """Long String: one value of at most 64 characters."""
-    return text.translate(_ONE_LINE)[:64]
+    return _one_line(text)[:64]
 
 
 def sh(text: str) -> str:
     """Short String: one value of at most 16 characters."""
-    return text.translate(_ONE_LINE)[:16]
+    return _one_line(text)[:16]
 
 
 def lt(text: str) -> str:
     """Long Text: at most 10,240 characters, line ends allowed."""
-    return text.translate(_LINES)[:10_240]
+    return ut(text)[:10_240]
 
 
 def ut(text: str) -> str:
     """Unlimited Text."""
-    return text.translate(_LINES)
+    return text if text.isprintable() else text.translate(_LINES)
+
+
+def _one_line(text: str) -> str:
+    return text if is_plain(text) else text.translate(_ONE_LINE)
+
+
+def is_plain(text: str) -> bool:
+    """Whether it may stand in one value as it is: most text does, and no control character is printable."""
+    return text.isprintable() and "\\" not in text
 
 
 def da(day: date | None) -> str:
