@@ -1,5 +1,12 @@
 """Data elements in Explicit VR Little Endian (PS3.5 section 7.1.2), encoded apart from each other.
 
+    +-------+---------+----+------------+- - - - - - - -+      +-------+---------+----+------+------------+- - - - -+
+    | group | element | VR |   length   | value (even)  |  or  | group | element | VR | 0000 |   length   | value   |
+    |   2   |    2    | 2  |     2      |               |      |   2   |    2    | 2  |  2   |     4      |         |
+    +-------+---------+----+------------+- - - - - - - -+      +-------+---------+----+------+------------+- - - - -+
+    \\____ first bytes, ___/   most VRs                         \\____ first bytes, __________/   _LONG
+         kept by keyword                                             kept by keyword
+
 Attributes are a mapping from pydicom keyword to value: text for every textual VR (a list for several values), int for
 US and SS, a list of mappings for SQ, None for an empty value. Elements are a mapping from tag to the encoded element,
 so that those of several origins can be put together in any order.
@@ -10,11 +17,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from app.dicom.text import CODECS, character_set_of
+from app.dicom.text import CODECS
 
 Attributes = Mapping[str, Any]
 Elements = dict[int, bytes]
@@ -23,6 +30,17 @@ _TEXT = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))  # the VRs that Sp
 _LONG = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
 _NUMBERS = {"SS": "<h", "US": "<H"}
 _ITEM = b"\xfe\xff\x00\xe0"
+
+
+class _Known(NamedTuple):
+    """What all elements of a keyword have in common."""
+
+    tag: int
+    vr: str
+    first: bytes  # up to the length
+    length_size: int  # bytes
+    padding: bytes  # that makes a value's length even
+    is_text: bool
 
 
 def encode(attributes: Attributes, character_set: str) -> Elements:
@@ -35,52 +53,65 @@ def encode(attributes: Attributes, character_set: str) -> Elements:
     codec = CODECS[character_set]
     elements = {}
     for keyword, value in attributes.items():
-        tag, vr, head = _known(keyword)
-        body = _sequence(value, character_set) if vr == "SQ" else _value(value, vr, codec)
-        length = len(body)
-        elements[tag] = head + (struct.pack("<I", length) if vr in _LONG else struct.pack("<H", length)) + body
+        tag, vr, first, length_size, padding, is_text = _known(keyword)
+        if isinstance(value, str):
+            body = value.encode(codec if is_text else "ascii")
+        elif vr == "SQ":
+            body = _items(value, character_set)
+        else:
+            body = _value(value, vr, codec if is_text else "ascii")
+        if len(body) & 1:
+            body += padding
+        elements[tag] = first + len(body).to_bytes(length_size, "little") + body
     return elements
 
 
-def needed_character_set(attributes: Attributes) -> str:
-    """The narrowest Specific Character Set that holds all text of the attributes and of their sequences."""
-    return character_set_of("".join(_texts(attributes)))
+def sequence(keyword: str, item: Elements) -> Elements:
+    """A sequence with one item, whose elements are encoded already."""
+    tag, _, first, length_size, _, _ = _known(keyword)
+    body = _item(item)
+    return {tag: first + len(body).to_bytes(length_size, "little") + body}
 
 
-def _texts(attributes: Attributes) -> Iterable[str]:
-    for keyword, value in attributes.items():
-        vr = _known(keyword)[1]
-        if vr == "SQ":
-            for item in value:
-                yield from _texts(item)
-        elif vr in _TEXT:
-            yield value if isinstance(value, str) else "".join(value or ())
+def absent(keywords: Iterable[str]) -> Elements:
+    """No bytes in the place of each of these elements."""
+    return {tag_of(keyword): b"" for keyword in keywords}
+
+
+def tag_of(keyword: str) -> int:
+    """
+    Raises:
+        KeyError: a keyword that is not in the data dictionary.
+    """
+    return _known(keyword).tag
 
 
 @lru_cache(maxsize=1024)
-def _known(keyword: str) -> tuple[int, str, bytes]:
-    """Tag, VR, and the element's first bytes up to its length."""
+def _known(keyword: str) -> _Known:
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise KeyError(keyword)
     vr = str(dictionary_VR(tag))
-    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
-    return int(tag), vr, head + b"\0\0" if vr in _LONG else head
+    first = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
+    padding = b"\0" if vr == "UI" else b" "
+    if vr in _LONG:
+        return _Known(int(tag), vr, first + b"\0\0", 4, padding, vr in _TEXT)
+    return _Known(int(tag), vr, first, 2, padding, vr in _TEXT)
 
 
-def _value(value: str | int | Sequence[str] | None, vr: str, codec: str) -> bytes:
+def _value(value: int | Sequence[str] | None, vr: str, codec: str) -> bytes:
     if value is None:
         return b""
     if isinstance(value, int):
         return struct.pack(_NUMBERS[vr], value)
-    text = value if isinstance(value, str) else "\\".join(value)
-    body = text.encode(codec if vr in _TEXT else "ascii")
-    return body + (b"\0" if vr == "UI" else b" ") if len(body) % 2 else body
+    return "\\".join(value).encode(codec)
 
 
-def _sequence(items: Sequence[Attributes], character_set: str) -> bytes:
-    encoded = []
-    for item in items:
-        body = b"".join(element for _, element in sorted(encode(item, character_set).items()))
-        encoded += [_ITEM, struct.pack("<I", len(body)), body]
-    return b"".join(encoded)
+def _items(items: Sequence[Attributes], character_set: str) -> bytes:
+    return b"".join(_item(encode(item, character_set)) for item in items)
+
+
+def _item(elements: Elements) -> bytes:
+    """An item of defined length (PS3.5 section 7.5.1)."""
+    body = b"".join([element for _, element in sorted(elements.items())])
+    return _ITEM + struct.pack("<I", len(body)) + body
