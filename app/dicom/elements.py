@@ -1,11 +1,13 @@
 """Data elements in Explicit VR Little Endian (PS3.5 section 7.1.2), encoded apart from each other.
 
-    +-------+---------+----+------------+- - - - - - - -+      +-------+---------+----+------+------------+- - - - -+
-    | group | element | VR |   length   | value (even)  |  or  | group | element | VR | 0000 |   length   | value   |
-    |   2   |    2    | 2  |     2      |               |      |   2   |    2    | 2  |  2   |     4      |         |
-    +-------+---------+----+------------+- - - - - - - -+      +-------+---------+----+------+------------+- - - - -+
-    \\____ first bytes, ___/   most VRs                         \\____ first bytes, __________/   _LONG
-         kept by keyword                                             kept by keyword
+    +-------+---------+------+----------+- - - - - - - - - -+
+    | group | element |  VR  |  length  |  value            |      most VRs
+    |   2   |    2    |  2   |    2     |                   |
+    +-------+---------+------+----------+----------+- - - - +
+    | group | element |  VR  | 00 00    |  length  |  value |      the VRs of _LONG
+    |   2   |    2    |  2   |    2     |    4     |        |
+    +-------+---------+------+----------+----------+- - - - +
+     \\__ head: kept by keyword and length __/    an even number of bytes
 
 Attributes are a mapping from pydicom keyword to value: text for every textual VR (a list for several values), int for
 US and SS, a list of mappings for SQ, None for an empty value. Elements are a mapping from tag to the encoded element,
@@ -16,7 +18,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -32,17 +33,6 @@ _NUMBERS = {"SS": "<h", "US": "<H"}
 _ITEM = b"\xfe\xff\x00\xe0"
 
 
-class _Known(NamedTuple):
-    """What all elements of a keyword have in common."""
-
-    tag: int
-    vr: str
-    first: bytes  # up to the length
-    length_size: int  # bytes
-    padding: bytes  # that makes a value's length even
-    is_text: bool
-
-
 def encode(attributes: Attributes, character_set: str) -> Elements:
     """Encode every attribute; sequences with items of defined length.
 
@@ -53,24 +43,22 @@ def encode(attributes: Attributes, character_set: str) -> Elements:
     codec = CODECS[character_set]
     elements = {}
     for keyword, value in attributes.items():
-        tag, vr, first, length_size, padding, is_text = _known(keyword)
+        tag, vr, is_text, heads, padding = _KNOWN[keyword]
         if isinstance(value, str):
             body = value.encode(codec if is_text else "ascii")
         elif vr == "SQ":
             body = _items(value, character_set)
         else:
             body = _value(value, vr, codec if is_text else "ascii")
-        if len(body) & 1:
-            body += padding
-        elements[tag] = first + len(body).to_bytes(length_size, "little") + body
+        length = len(body)
+        elements[tag] = heads[length] + body + padding if length & 1 else heads[length] + body
     return elements
 
 
 def sequence(keyword: str, item: Elements) -> Elements:
     """A sequence with one item, whose elements are encoded already."""
-    tag, _, first, length_size, _, _ = _known(keyword)
-    body = _item(item)
-    return {tag: first + len(body).to_bytes(length_size, "little") + body}
+    known, body = _KNOWN[keyword], _item(item)
+    return {known.tag: known.heads[len(body)] + body}
 
 
 def absent(keywords: Iterable[str]) -> Elements:
@@ -83,20 +71,44 @@ def tag_of(keyword: str) -> int:
     Raises:
         KeyError: a keyword that is not in the data dictionary.
     """
-    return _known(keyword).tag
+    return _KNOWN[keyword].tag
 
 
-@lru_cache(maxsize=1024)
-def _known(keyword: str) -> _Known:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    vr = str(dictionary_VR(tag))
-    first = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
-    padding = b"\0" if vr == "UI" else b" "
-    if vr in _LONG:
-        return _Known(int(tag), vr, first + b"\0\0", 4, padding, vr in _TEXT)
-    return _Known(int(tag), vr, first, 2, padding, vr in _TEXT)
+class _Heads(dict[int, bytes]):
+    """An element's bytes up to its value, by the value's length before it is padded."""
+
+    def __init__(self, first: bytes, length_size: int) -> None:
+        super().__init__()
+        self._first, self._length_size = first, length_size
+
+    def __missing__(self, length: int) -> bytes:
+        head = self[length] = self._first + (length + (length & 1)).to_bytes(self._length_size, "little")
+        return head
+
+
+class _Known(NamedTuple):
+    """What all elements of a keyword have in common."""
+
+    tag: int
+    vr: str
+    is_text: bool
+    heads: _Heads
+    padding: bytes  # that makes a value's length even
+
+
+class _KnownByKeyword(dict[str, _Known]):
+    def __missing__(self, keyword: str) -> _Known:
+        tag = tag_for_keyword(keyword)
+        if tag is None:
+            raise KeyError(keyword)
+        vr = str(dictionary_VR(tag))
+        first = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
+        heads = _Heads(first + b"\0\0", 4) if vr in _LONG else _Heads(first, 2)
+        known = self[keyword] = _Known(int(tag), vr, vr in _TEXT, heads, b"\0" if vr == "UI" else b" ")
+        return known
+
+
+_KNOWN = _KnownByKeyword()
 
 
 def _value(value: int | Sequence[str] | None, vr: str, codec: str) -> bytes:

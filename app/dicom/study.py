@@ -104,7 +104,8 @@ class _Series:
     def _header(self, instance: int, uid: str, pixel_bytes: int) -> bytes:
         modality, seconds = self._order.study.modality, self._acquisition.seconds_an_image * (instance - 1)
         own = instance_attributes(uid, instance, self._started_at + timedelta(seconds=seconds))
-        elements = self._elements | _of_position(modality, self._shape, instance - 1) | encode(own, ASCII)
+        elements = self._elements | encode(own, ASCII)
+        elements.update(_of_position(modality, self._shape, instance - 1))
         return _splice(modality, self._shape, tuple(elements)).fill(elements, pixel_bytes)
 
     def _with_pixels(self, header: bytes, instance: int) -> bytes | memoryview:

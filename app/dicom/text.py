@@ -7,6 +7,7 @@ Control characters become spaces, save for line ends in LT.
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import chain
 
 ASCII, LATIN_1, UTF_8 = "", "ISO_IR 100", "ISO_IR 192"  # (0008,0005); empty stands for its absence
@@ -58,6 +59,7 @@ def tm(moment: datetime) -> str:
     return f"{text}.{moment.microsecond:06d}" if moment.microsecond else text
 
 
+@lru_cache(maxsize=4096)
 def ds(number: float) -> str:
     """Decimal String: at most 16 characters, four decimals."""
     text = f"{number:.4f}".rstrip("0").rstrip(".")
