@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.dicom.elements import Attributes
 from app.dicom.phantom.noise import Pixels
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesShape:
+class SeriesShape(NamedTuple):
     """All that an acquisition depends on."""
 
     body_part: str
     laterality: str
     description: str
-    count: int
+    instances: int
     tiny: bool
 
 
@@ -37,8 +35,13 @@ class Acquisition(Protocol):
         """What instance ``index`` (from 0) has of its own: the same keywords for every index."""
         ...
 
-    def pixels(self, index: int, key: bytes) -> Pixels:
-        """Stored values as (rows, columns); ``key`` decides the noise."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of every image."""
+        ...
+
+    def pixels(self, index: int, key: bytes, out: Pixels | None = None) -> Pixels:
+        """Stored values as (rows, columns), in ``out`` if given; ``key`` decides the noise."""
         ...
 
 

@@ -1,5 +1,14 @@
 """Data elements in Explicit VR Little Endian (PS3.5 section 7.1.2), encoded apart from each other.
 
+    +-------+---------+------+----------+- - - - - - - - - -+
+    | group | element |  VR  |  length  |  value            |      most VRs
+    |   2   |    2    |  2   |    2     |                   |
+    +-------+---------+------+----------+----------+- - - - +
+    | group | element |  VR  | 00 00    |  length  |  value |      the VRs of _LONG
+    |   2   |    2    |  2   |    2     |    4     |        |
+    +-------+---------+------+----------+----------+- - - - +
+     \\__ head: kept by keyword and length __/    an even number of bytes
+
 Attributes are a mapping from pydicom keyword to value: text for every textual VR (a list for several values), int for
 US and SS, a list of mappings for SQ, None for an empty value. Elements are a mapping from tag to the encoded element,
 so that those of several origins can be put together in any order.
@@ -9,12 +18,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from app.dicom.text import CODECS, character_set_of
+from app.dicom.text import CODECS
 
 Attributes = Mapping[str, Any]
 Elements = dict[int, bytes]
@@ -35,52 +43,87 @@ def encode(attributes: Attributes, character_set: str) -> Elements:
     codec = CODECS[character_set]
     elements = {}
     for keyword, value in attributes.items():
-        tag, vr, head = _known(keyword)
-        body = _sequence(value, character_set) if vr == "SQ" else _value(value, vr, codec)
+        tag, vr, is_text, heads, padding = _KNOWN[keyword]
+        if isinstance(value, str):
+            body = value.encode(codec if is_text else "ascii")
+        elif vr == "SQ":
+            body = _items(value, character_set)
+        else:
+            body = _value(value, vr, codec if is_text else "ascii")
         length = len(body)
-        elements[tag] = head + (struct.pack("<I", length) if vr in _LONG else struct.pack("<H", length)) + body
+        elements[tag] = heads[length] + body + padding if length & 1 else heads[length] + body
     return elements
 
 
-def needed_character_set(attributes: Attributes) -> str:
-    """The narrowest Specific Character Set that holds all text of the attributes and of their sequences."""
-    return character_set_of("".join(_texts(attributes)))
+def sequence(keyword: str, item: Elements) -> Elements:
+    """A sequence with one item, whose elements are encoded already."""
+    known, body = _KNOWN[keyword], _item(item)
+    return {known.tag: known.heads[len(body)] + body}
 
 
-def _texts(attributes: Attributes) -> Iterable[str]:
-    for keyword, value in attributes.items():
-        vr = _known(keyword)[1]
-        if vr == "SQ":
-            for item in value:
-                yield from _texts(item)
-        elif vr in _TEXT:
-            yield value if isinstance(value, str) else "".join(value or ())
+def absent(keywords: Iterable[str]) -> Elements:
+    """No bytes in the place of each of these elements."""
+    return {tag_of(keyword): b"" for keyword in keywords}
 
 
-@lru_cache(maxsize=1024)
-def _known(keyword: str) -> tuple[int, str, bytes]:
-    """Tag, VR, and the element's first bytes up to its length."""
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    vr = str(dictionary_VR(tag))
-    head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
-    return int(tag), vr, head + b"\0\0" if vr in _LONG else head
+def tag_of(keyword: str) -> int:
+    """
+    Raises:
+        KeyError: a keyword that is not in the data dictionary.
+    """
+    return _KNOWN[keyword].tag
 
 
-def _value(value: str | int | Sequence[str] | None, vr: str, codec: str) -> bytes:
+class _Heads(dict[int, bytes]):
+    """An element's bytes up to its value, by the value's length before it is padded."""
+
+    def __init__(self, first: bytes, length_size: int) -> None:
+        super().__init__()
+        self._first, self._length_size = first, length_size
+
+    def __missing__(self, length: int) -> bytes:
+        head = self[length] = self._first + (length + (length & 1)).to_bytes(self._length_size, "little")
+        return head
+
+
+class _Known(NamedTuple):
+    """What all elements of a keyword have in common."""
+
+    tag: int
+    vr: str
+    is_text: bool
+    heads: _Heads
+    padding: bytes  # that makes a value's length even
+
+
+class _KnownByKeyword(dict[str, _Known]):
+    def __missing__(self, keyword: str) -> _Known:
+        tag = tag_for_keyword(keyword)
+        if tag is None:
+            raise KeyError(keyword)
+        vr = str(dictionary_VR(tag))
+        first = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode("ascii"))
+        heads = _Heads(first + b"\0\0", 4) if vr in _LONG else _Heads(first, 2)
+        known = self[keyword] = _Known(int(tag), vr, vr in _TEXT, heads, b"\0" if vr == "UI" else b" ")
+        return known
+
+
+_KNOWN = _KnownByKeyword()
+
+
+def _value(value: int | Sequence[str] | None, vr: str, codec: str) -> bytes:
     if value is None:
         return b""
     if isinstance(value, int):
         return struct.pack(_NUMBERS[vr], value)
-    text = value if isinstance(value, str) else "\\".join(value)
-    body = text.encode(codec if vr in _TEXT else "ascii")
-    return body + (b"\0" if vr == "UI" else b" ") if len(body) % 2 else body
+    return "\\".join(value).encode(codec)
 
 
-def _sequence(items: Sequence[Attributes], character_set: str) -> bytes:
-    encoded = []
-    for item in items:
-        body = b"".join(element for _, element in sorted(encode(item, character_set).items()))
-        encoded += [_ITEM, struct.pack("<I", len(body)), body]
-    return b"".join(encoded)
+def _items(items: Sequence[Attributes], character_set: str) -> bytes:
+    return b"".join(_item(encode(item, character_set)) for item in items)
+
+
+def _item(elements: Elements) -> bytes:
+    """An item of defined length (PS3.5 section 7.5.1)."""
+    body = b"".join([element for _, element in sorted(elements.items())])
+    return _ITEM + struct.pack("<I", len(body)) + body

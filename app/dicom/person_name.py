@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
+from app.dicom.text import is_plain
 from app.domain.order import PersonName
 
 MAX_LENGTH = 64  # characters of a component group
@@ -18,7 +19,16 @@ def to_pn(name: PersonName) -> str:
     PN's own delimiters can't be escaped: ``^`` and ``=`` within a part become spaces, a backslash becomes a slash.
     """
     parts = (name.family, name.given, name.middle, name.prefix, name.suffix)
+    text = "^".join(parts)
+    if len(text) <= MAX_LENGTH and _is_normal(text):
+        return text.rstrip("^")
     return normal_pn("^".join(part.translate(_COMPONENT).strip() for part in parts)[:MAX_LENGTH])
+
+
+def _is_normal(text: str) -> bool:
+    """Whether five joined parts hold no delimiter of their own and no space at an end of theirs: nearly all names."""
+    ends = f"^{text}^"
+    return is_plain(text) and text.count("^") == 4 and "=" not in text and "^ " not in ends and " ^" not in ends
 
 
 def normal_pn(text: str) -> str:

@@ -32,8 +32,12 @@ class _Radiograph:
     def instance_attributes(self, index: int) -> Attributes:
         return {}
 
-    def pixels(self, index: int, key: bytes) -> Pixels:
-        return self._projection.pixels(key)
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._projection.rows, self._projection.columns
+
+    def pixels(self, index: int, key: bytes, out: Pixels | None = None) -> Pixels:
+        return self._projection.pixels(key, out)
 
     def _image(self) -> Attributes:
         projection, view = self._projection, self._projection.view

@@ -87,8 +87,12 @@ class CtSeries:
     def instance_attributes(self, index: int) -> Attributes:
         return _position(self._stack, index)
 
-    def pixels(self, index: int, key: bytes) -> Pixels:
-        return self._stack.pixels(index, "CT", key)
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._stack.size, self._stack.size
+
+    def pixels(self, index: int, key: bytes, out: Pixels | None = None) -> Pixels:
+        return self._stack.pixels(index, "CT", key, out)
 
 
 class MrSeries:
@@ -130,8 +134,12 @@ class MrSeries:
     def instance_attributes(self, index: int) -> Attributes:
         return _position(self._stack, index)
 
-    def pixels(self, index: int, key: bytes) -> Pixels:
-        return self._stack.pixels(index, self._sequence.weighting, key)
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._stack.size, self._stack.size
+
+    def pixels(self, index: int, key: bytes, out: Pixels | None = None) -> Pixels:
+        return self._stack.pixels(index, self._sequence.weighting, key, out)
 
 
 def _stack(shape: SeriesShape, size: int) -> Stack:
@@ -140,7 +148,7 @@ def _stack(shape: SeriesShape, size: int) -> Stack:
         right=shape.laterality == "R",
         view=_view(shape),
         size=TINY_SIZE if shape.tiny else size,
-        count=shape.count,
+        count=shape.instances,
     )
 
 

@@ -1,43 +1,39 @@
-"""Data sets put together from constant runs and a few elements that change from instance to instance.
+"""Data sets put together from constant runs and the elements that come for each order, series or instance.
 
     tag order ------------------------------------------------------------------------------------------>
     +---------+-------------+---------+------------+-- ... --+----------+---------+------------+--------+
     |  run 0  | SOP Inst.UID|  run 1  |  Acq. time |         | Position |  run n  | Pixel Data | pixels |
     +---------+-------------+---------+------------+-- ... --+----------+---------+------------+--------+
-       once      each time     once      each time             each time    once    once (head)  each time
+       once        hole        once       hole                   hole      once      length     behind
 
-The elements that stay are joined once for a series. An instance encodes its own, a handful, and the bytes are copied
-into place once.
+The elements that stay are joined once, for all series that are acquired alike; what comes is put into the holes between
+them. A hole may stay empty: an element that is not there has no bytes.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
-from itertools import groupby
+from collections.abc import Collection
+from operator import itemgetter
 
 from app.dicom.elements import Elements
-from app.dicom.phantom.noise import Pixels
 
-_PIXEL_DATA = b"\xe0\x7f\x10\x00OW\0\0"
+_PIXEL_DATA = b"\xe0\x7f\x10\x00OW\0\0"  # (7FE0,0010) up to its length
 
 
 class Splice:
-    """The data sets of a series."""
+    """What comes before the pixels in the data sets of series that are acquired alike."""
 
-    def __init__(self, constant: Elements, changing: Iterable[int]) -> None:
-        """``changing`` are the tags of the elements that each instance brings."""
-        keys = frozenset(changing)
-        self._pieces: list[bytes | int] = []  # a constant run, or the tag of an element to come
-        for is_changing, group in groupby(sorted({*constant, *keys}), key=keys.__contains__):
-            tags = list(group)
-            self._pieces += tags if is_changing else [b"".join(constant[tag] for tag in tags)]
+    def __init__(self, constant: Elements, holes: Collection[int]) -> None:
+        """``holes`` are the tags of the elements to come, two or more."""
+        tags = sorted(set(holes))
+        form = {tag: element.replace(b"%", b"%%") for tag, element in constant.items()} | dict.fromkeys(tags, b"%b")
+        self._form = b"".join((*(form[tag] for tag in sorted(form)), _PIXEL_DATA, b"%b"))
+        self._in_order = itemgetter(*tags)
 
-    def fill(self, elements: Elements, pixels: Pixels) -> bytes:
-        """The whole data set with the instance's own elements and 16 bit pixels.
+    def fill(self, elements: Elements, pixel_bytes: int) -> bytes:
+        """The data set up to its pixels, of which there are so many bytes.
 
         Raises:
-            KeyError: a changing element is missing.
+            KeyError: an element is missing.
         """
-        parts = [elements[piece] if isinstance(piece, int) else piece for piece in self._pieces]
-        return b"".join((*parts, _PIXEL_DATA, struct.pack("<I", pixels.nbytes), pixels.data))
+        return self._form % (*self._in_order(elements), pixel_bytes.to_bytes(4, "little"))

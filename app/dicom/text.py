@@ -7,6 +7,7 @@ Control characters become spaces, save for line ends in LT.
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import chain
 
 ASCII, LATIN_1, UTF_8 = "", "ISO_IR 100", "ISO_IR 192"  # (0008,0005); empty stands for its absence
@@ -20,22 +21,31 @@ _LINES = str.maketrans({code: space for code, space in _CONTROLS.items() if code
 
 def lo(text: str) -> str:
     """Long String: one value of at most 64 characters."""
-    return text.translate(_ONE_LINE)[:64]
+    return _one_line(text)[:64]
 
 
 def sh(text: str) -> str:
     """Short String: one value of at most 16 characters."""
-    return text.translate(_ONE_LINE)[:16]
+    return _one_line(text)[:16]
 
 
 def lt(text: str) -> str:
     """Long Text: at most 10,240 characters, line ends allowed."""
-    return text.translate(_LINES)[:10_240]
+    return ut(text)[:10_240]
 
 
 def ut(text: str) -> str:
     """Unlimited Text."""
-    return text.translate(_LINES)
+    return text if text.isprintable() else text.translate(_LINES)
+
+
+def _one_line(text: str) -> str:
+    return text if is_plain(text) else text.translate(_ONE_LINE)
+
+
+def is_plain(text: str) -> bool:
+    """Whether it may stand in one value as it is: most text does, and no control character is printable."""
+    return text.isprintable() and "\\" not in text
 
 
 def da(day: date | None) -> str:
@@ -49,6 +59,7 @@ def tm(moment: datetime) -> str:
     return f"{text}.{moment.microsecond:06d}" if moment.microsecond else text
 
 
+@lru_cache(maxsize=4096)
 def ds(number: float) -> str:
     """Decimal String: at most 16 characters, four decimals."""
     text = f"{number:.4f}".rstrip("0").rstrip(".")

@@ -25,6 +25,8 @@ MAX_ORDERS = 32**NUMBER_LENGTH
 
 _RUN_KEY = re.compile(f"[{ALPHABET}]{{{RUN_KEY_LENGTH}}}")
 _PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)  # two characters for ten bits
+_VERSION_8 = 0x8 << 76 | 0x2 << 62  # version and variant of a UUID, where they stand in its 128 bits
+_HASHED = ~(0xF << 76 | 0x3 << 62)  # all other bits
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
 
 
@@ -95,20 +97,21 @@ def uid(run_key: str, *position: int | str) -> str:
     Form: ``2.25.`` and the decimal value of a UUID (ISO/IEC 9834-8; PS3.5 section B.2). The UUID is the first 128 bits
     of SHA-256 with the version (8, custom) and variant bits set as RFC 9562 asks.
     """
-    name = "/".join((run_key, *map(str, position)))
-    value = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
-    value = value & ~(0xF << 76) | (0x8 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return f"2.25.{value}"
+    return _uid("/".join((run_key, *map(str, position))))
 
 
 def study_uid(run_key: str, number: int) -> str:
-    return uid(run_key, number)
+    return _uid(f"{run_key}/{number}")
 
 
 def series_uid(run_key: str, number: int, series: int) -> str:
-    return uid(run_key, number, series)
+    return _uid(f"{run_key}/{number}/{series}")
 
 
 def instance_uid(run_key: str, number: int, series: int, instance: int) -> str:
-    return uid(run_key, number, series, instance)
+    return _uid(f"{run_key}/{number}/{series}/{instance}")
+
+
+def _uid(name: str) -> str:
+    value = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
+    return f"2.25.{value & _HASHED | _VERSION_8}"

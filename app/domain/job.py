@@ -7,7 +7,8 @@ worker claims the rows before it does anything.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from app.domain.trace import parse_traceparent
 JOB_TYPE = "io.yeeter.job.v1"
 INLINE_QUEUE = "inline"  # run by the producer's own process, never on the broker
 _MAX_INTEGER = 2**31 - 1
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_checked_uuid = lru_cache(maxsize=256)(UUID)  # the jobs of a run share its ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +85,7 @@ def encode_job(job: Job, source: str = "/yeeter") -> bytes:
             "run_key": job.run_key,
             "order_number": job.order_number,
             "epoch": job.epoch,
-            "routing_slip": [
-                {
-                    "index": entry.index,
-                    "type": entry.type,
-                    "queue": entry.queue,
-                    "parameters": entry.parameters,
-                    "timeout": entry.timeout,
-                    "retry": asdict(entry.retry),
-                }
-                for entry in job.slip
-            ],
+            "routing_slip": [_slip_document(entry) for entry in job.slip],
             "patient_context": job.patient_context,
             "order_context": job.order_context,
             "dicom": job.dicom,
@@ -101,7 +94,25 @@ def encode_job(job: Job, source: str = "/yeeter") -> bytes:
     }
     if job.traceparent:
         document["traceparent"] = job.traceparent  # the distributed tracing extension of CloudEvents
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return _JSON.encode(document).encode()
+
+
+def _slip_document(entry: SlipEntry) -> dict[str, Any]:
+    retry = entry.retry
+    return {
+        "index": entry.index,
+        "type": entry.type,
+        "queue": entry.queue,
+        "parameters": entry.parameters,
+        "timeout": entry.timeout,
+        "retry": {
+            "max_attempts": retry.max_attempts,
+            "first_delay": retry.first_delay,
+            "factor": retry.factor,
+            "cap": retry.cap,
+            "patience": retry.patience,
+        },
+    }
 
 
 def decode_job(body: bytes) -> Job:
@@ -128,12 +139,14 @@ def decode_job(body: bytes) -> Job:
 
 
 def _slip_entry(document: dict[str, Any]) -> SlipEntry:
-    entry = SlipEntry(**document | {"retry": RetryPolicy(**document.get("retry", {}))})
-    texts, numbers = (entry.type, entry.queue), (entry.timeout, *document.get("retry", {}).values())
+    retry = document.get("retry", {})
+    entry = SlipEntry(**document | {"retry": RetryPolicy(**retry)})
+    numbers = (entry.timeout, *retry.values())
     if not (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int | float) for number in numbers)
+        isinstance(entry.type, str)
+        and isinstance(entry.queue, str)
         and isinstance(entry.parameters, dict)
+        and all(isinstance(number, (int, float)) for number in numbers)
     ):
         raise ValueError(f"an entry of the routing slip is not what it should be: {document!r:.200}")
     return entry
@@ -141,7 +154,7 @@ def _slip_entry(document: dict[str, Any]) -> SlipEntry:
 
 def _check_key(job: Job) -> None:
     """Raises when these can't name rows: a database would refuse the whole group of jobs that one of them is in."""
-    UUID(job.run_id)
+    _checked_uuid(job.run_id)
     numbers = (job.order_number, job.epoch, *(entry.index for entry in job.slip))
     if not all(type(number) is int and 0 <= number <= _MAX_INTEGER for number in numbers):
         raise ValueError("an order number, epoch or step index is not a number of a row")

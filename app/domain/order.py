@@ -6,7 +6,7 @@ already within the shorter of the HL7 and DICOM lengths (SH 16, LO 64, PN 64 per
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -116,12 +116,52 @@ class Order:
     @property
     def patient_context(self) -> dict[str, Any]:
         """The patient as JSON values, for the job message."""
-        return dict(_to_json(self.patient))
+        patient = self.patient
+        return {
+            "patient_id": patient.patient_id,
+            "issuer": patient.issuer,
+            "issuer_uid": patient.issuer_uid,
+            "name": _name_context(patient.name),
+            "birth_date": patient.birth_date.isoformat() if patient.birth_date else None,
+            "sex": patient.sex,
+            "street": patient.street,
+            "city": patient.city,
+            "postal_code": patient.postal_code,
+            "country": patient.country,
+            "phone": patient.phone,
+            "allergies": patient.allergies,
+            "weight_kg": patient.weight_kg,
+            "height_m": patient.height_m,
+        }
 
     @property
     def order_context(self) -> dict[str, Any]:
         """The order without its patient as JSON values, for the job message."""
-        return dict(_to_json(self, leave_out="patient"))
+        return {
+            "run_key": self.run_key,
+            "number": self.number,
+            "accession": self.accession,
+            "placer": self.placer,
+            "filler": self.filler,
+            "control_id": self.control_id,
+            "study_uid": self.study_uid,
+            "visit_number": self.visit_number,
+            "patient_class": self.patient_class,
+            "location": self.location,
+            "referring": {"id": self.referring.id, "name": _name_context(self.referring.name)},
+            "ordering": {"id": self.ordering.id, "name": _name_context(self.ordering.name)},
+            "procedure": _code_context(self.procedure),
+            "protocol": _code_context(self.protocol),
+            "procedure_id": self.procedure_id,
+            "step_id": self.step_id,
+            "priority": self.priority,
+            "clinical_information": self.clinical_information,
+            "reason": self.reason,
+            "organisation": self.organisation,
+            "ordered_at": self.ordered_at.isoformat(),
+            "scheduled_at": self.scheduled_at.isoformat(),
+            "study": _study_context(self.study),
+        }
 
     @classmethod
     def from_context(cls, patient: dict[str, Any], order: dict[str, Any]) -> Order:
@@ -151,11 +191,26 @@ def _patient(context: dict[str, Any]) -> Patient:
     return Patient(**values)
 
 
-def _to_json(value: Any, leave_out: str = "") -> Any:
-    if isinstance(value, (date, datetime)):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return [_to_json(item) for item in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {field.name: _to_json(getattr(value, field.name)) for field in fields(value) if field.name != leave_out}
-    return value
+def _name_context(name: PersonName) -> dict[str, Any]:
+    return {
+        "family": name.family,
+        "given": name.given,
+        "middle": name.middle,
+        "suffix": name.suffix,
+        "prefix": name.prefix,
+    }
+
+
+def _code_context(code: Code) -> dict[str, Any]:
+    return {"value": code.value, "meaning": code.meaning, "scheme": code.scheme}
+
+
+def _study_context(study: StudyPlan) -> dict[str, Any]:
+    return {
+        "modality": study.modality,
+        "body_part": study.body_part,
+        "laterality": study.laterality,
+        "description": study.description,
+        "pixels": study.pixels,
+        "series": [{"description": series.description, "instances": series.instances} for series in study.series],
+    }

@@ -5,27 +5,23 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from io import BytesIO
-from typing import Any
+from datetime import date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydicom import Dataset, dcmread, dcmwrite
-from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 
 from app.dicom.codes import ANATOMIC_REGIONS, VIEWS
-from app.dicom.context import instance_attributes, series_attributes, study_attributes
 from app.dicom.elements import encode
 from app.dicom.person_name import normal_pn, to_pn
-from app.dicom.study import acquisition_of, generate_study, noise_key
+from app.dicom.study import generate_study
 from app.domain.identity import instance_uid, series_uid
-from app.domain.order import MODALITIES, Modality, Order, PersonName, Provider
+from app.domain.order import MODALITIES, Code, Modality, Order, Patient, PersonName, Pixels, Provider, SeriesPlan
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN
 from tests.unit.dicom_orders import data_sets, every_procedure, one_of, patients, written_out
 from tests.unit.sample_orders import orders
+from tests.unit.written_by_pydicom import as_pydicom_writes
 
 GOLDEN = {  # of all bytes of one tiny study
     "CT": "7bcb40c55170e205",
@@ -33,8 +29,6 @@ GOLDEN = {  # of all bytes of one tiny study
     "CR": "2a95584358b9d174",
     "DX": "0cc705d86d55586d",
 }
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
-PART = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
 def digest(order: Order) -> str:
@@ -186,40 +180,6 @@ def test_codes_are_those_of_the_context_groups() -> None:
 # --- Bytes ------------------------------------------------------------------------------------------------------------
 
 
-def as_pydicom_writes(order: Order, series: int, instance: int) -> bytes:
-    """The data set of an instance, built from the same attributes and written whole by pydicom."""
-    plan = order.study.series[series - 1]
-    acquisition = acquisition_of(order.study, plan)
-    started_at = order.scheduled_at + (series - 1) * timedelta(minutes=2)
-    acquired_at = started_at + timedelta(seconds=acquisition.seconds_an_image * (instance - 1))
-    uid = instance_uid(order.run_key, order.number, series, instance)
-    attributes: dict[str, Any] = {
-        "SOPClassUID": acquisition.sop_class_uid,
-        **study_attributes(order),
-        **series_attributes(order, series, started_at),
-        **acquisition.attributes(),
-        **instance_attributes(uid, instance, acquired_at),
-        **acquisition.instance_attributes(instance - 1),
-    }
-    ds = to_pydicom(attributes)
-    ds.PixelData = acquisition.pixels(instance - 1, noise_key(order.study, series, instance)).tobytes()
-    ds["PixelData"].VR = "OW"
-    found = next(iter(generate_study(order)))
-    if b"\x08\x00\x05\x00CS" in bytes(found.data[:64]):
-        ds.SpecificCharacterSet = dcmread(BytesIO(bytes(found.data)), force=True).SpecificCharacterSet
-    out = BytesIO()
-    dcmwrite(out, ds, implicit_vr=False, little_endian=True)
-    return out.getvalue()
-
-
-def to_pydicom(attributes: dict[str, Any]) -> Dataset:
-    ds = Dataset()
-    for keyword, value in attributes.items():
-        is_sequence = isinstance(value, list) and not any(isinstance(item, str) for item in value)
-        setattr(ds, keyword, Sequence([to_pydicom(item) for item in value]) if is_sequence else value)
-    return ds
-
-
 def assert_same_bytes(order: Order) -> None:
     """Every instance, byte for byte."""
     instances = iter(generate_study(order))
@@ -234,29 +194,69 @@ def test_bytes_are_those_that_pydicom_writes(order: Order) -> None:
     assert_same_bytes(order)
 
 
-@given(
-    name=st.builds(PersonName, PART, PART, PART, PART, PART),
-    referring=st.builds(PersonName, PART, PART),
-    history=TEXT,
-    reason=TEXT,
-    organisation=TEXT,
-    modality=st.sampled_from(MODALITIES),
+def texts(limit: int) -> st.SearchStrategy[str]:
+    """Of every length up to ``limit``, odd and even, in scripts that need each of the character sets."""
+    alphabets = (
+        st.characters(codec="ascii", exclude_characters="\0"),
+        st.characters(codec="latin-1", exclude_characters="\0"),
+        st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+    )
+    return st.one_of(*(st.text(alphabet, max_size=limit) for alphabet in alphabets))
+
+
+NAMES = st.builds(PersonName, *[texts(20)] * 5)
+MEASURES = st.none() | st.floats(0.3, 250)
+PATIENTS = st.builds(
+    Patient,
+    patient_id=texts(70),
+    issuer=texts(20),
+    issuer_uid=st.sampled_from(("", "2.25.1", "2.25.12")),
+    name=NAMES,
+    birth_date=st.none() | st.dates(),
+    sex=st.sampled_from(("M", "F", "O", "")),
+    allergies=texts(70),
+    weight_kg=MEASURES,
+    height_m=MEASURES,
 )
-def test_bytes_are_those_that_pydicom_writes_whatever_the_text(
-    name: PersonName, referring: PersonName, history: str, reason: str, organisation: str, modality: Modality
-) -> None:
+CODES = st.builds(Code, texts(18), texts(66), texts(18))
+MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2999, 1, 1))  # noqa: DTZ001
+
+
+@given(data=st.data(), modality=st.sampled_from(MODALITIES))
+def test_bytes_are_those_that_pydicom_writes_whatever_the_order(data: st.DataObject, modality: Modality) -> None:
+    """All modalities, optional values there and not, odd and even lengths, every character set."""
     order = one_of(modality)
+    series = data.draw(st.lists(st.builds(SeriesPlan, texts(66), st.integers(1, 2)), min_size=1, max_size=2))
     order = replace(
         order,
-        patient=replace(order.patient, name=name),
-        referring=Provider("R1", referring),
-        clinical_information=history,
-        reason=reason,
-        organisation=organisation,
-        study=replace(order.study, series=order.study.series[:1]),
+        number=data.draw(st.integers(0, 2**20)),
+        patient=data.draw(PATIENTS),
+        referring=Provider("R1", data.draw(NAMES)),
+        procedure=data.draw(CODES),
+        protocol=data.draw(CODES),
+        scheduled_at=data.draw(MOMENTS),
+        study=replace(order.study, description=data.draw(texts(66)), series=tuple(series)),
+        **{name: data.draw(texts(18)) for name in ("accession", "procedure_id", "step_id")},
+        **{name: data.draw(texts(66)) for name in ("clinical_information", "reason", "organisation", "visit_number")},
     )
     assert_same_bytes(order)
-    assert normal_pn(str(data_sets(order)[0].PatientName)) == to_pn(name)
+    assert normal_pn(str(data_sets(order)[0].PatientName)) == to_pn(order.patient.name)
+
+
+@pytest.mark.parametrize("pixels", ["full", "tiny"])
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_bytes_are_the_same_the_second_time_and_in_between_others(modality: Modality, pixels: Pixels) -> None:
+    """What is kept from one order for the next is nothing that the order decides."""
+    planned = [one_of(modality, pixels=pixels, order=order) for order in patients(4)]
+    planned = [replace(order, study=replace(order.study, series=order.study.series[:1])) for order in planned]
+    for order in (*planned, *reversed(planned)):
+        assert_same_bytes(order)
+
+
+def test_the_data_of_an_instance_can_not_be_changed() -> None:
+    for pixels in ("full", "tiny"):
+        view = memoryview(next(generate_study(one_of("CT", pixels=pixels))).data)
+        assert view.readonly and view.contiguous
 
 
 @pytest.mark.parametrize("modality", MODALITIES)

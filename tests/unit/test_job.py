@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
 from app.domain.job import Job, SlipEntry, decode_job, encode_job
+from app.domain.retry import RetryPolicy
 
 JOB = Job(
     id="job",
@@ -26,6 +27,12 @@ JOB = Job(
 
 def test_a_job_survives_its_message() -> None:
     assert decode_job(encode_job(JOB)) == JOB
+
+
+def test_a_message_carries_every_value_of_the_routing_slip() -> None:
+    slip = (SlipEntry(1, "WAIT", "jobs", {"seconds": 2}, 60.0, RetryPolicy(5, 2.0, 3.0, 100.0, 60.0)), *JOB.slip)
+    found = json.loads(encode_job(replace(JOB, slip=slip)))["data"]["routing_slip"]
+    assert found == [asdict(entry) for entry in slip]
 
 
 def test_its_trace_context_is_the_extension_attribute_of_its_event() -> None:

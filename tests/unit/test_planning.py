@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import get_args
@@ -70,6 +71,16 @@ def test_a_job_message_can_carry_the_order(number: int) -> None:
     order = PLANNER.order(number)
     contexts = json.loads(json.dumps([order.patient_context, order.order_context]))
     assert Order.from_context(*contexts) == order
+
+
+@given(numbers)
+def test_a_job_message_carries_every_value_of_the_order(number: int) -> None:
+    order = PLANNER.order(number)
+    values = asdict(order)
+    expected = [values.pop("patient"), values]
+    assert json.dumps([order.patient_context, order.order_context]) == json.dumps(
+        expected, default=lambda moment: moment.isoformat()
+    )
 
 
 def without_identity(order: Order) -> dict[str, object]:

@@ -17,15 +17,17 @@ def raw_words(seed: int, count: int) -> npt.NDArray[np.uint64]:
     return np.asarray(np.random.PCG64(seed).random_raw(count), dtype=np.uint64)
 
 
-def add_noise(clean: Pixels, strength: int, key: bytes) -> Pixels:
+def add_noise(clean: Pixels, strength: int, key: bytes, out: Pixels | None = None) -> Pixels:
     """``clean`` plus noise that depends on ``key`` (at least 2 bytes) only; contiguous, in clean's shape.
+
+    It is written to ``out`` if given, which is then the result.
 
     The noise is nearly normal with a standard deviation of ``strength`` and never beyond ``reach(strength)``, which
     ``clean`` must keep as a margin from both ends of its range.
     """
     start = int.from_bytes(key[:2], "little")
     stretch = _pool(strength, clean.size)[start : start + clean.size]
-    return np.asarray(clean + stretch.reshape(clean.shape))
+    return np.add(clean, stretch.reshape(clean.shape), out=out)
 
 
 def reach(strength: int) -> int:

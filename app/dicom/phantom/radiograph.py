@@ -68,10 +68,10 @@ class Projection:
         """Centre and width that show the body well."""
         return _window(self)
 
-    def pixels(self, key: bytes) -> Pixels:
-        """Stored values; ``key`` decides the noise."""
+    def pixels(self, key: bytes, out: Pixels | None = None) -> Pixels:
+        """Stored values, in ``out`` if given; ``key`` decides the noise."""
         clean = _painted(self) if self.tiny else _enlarged(self)
-        return add_noise(clean, _NOISE, key)
+        return add_noise(clean, _NOISE, key, out)
 
 
 @lru_cache(maxsize=64)

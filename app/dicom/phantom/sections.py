@@ -52,10 +52,10 @@ class Stack:
         run = (index - (self.count - 1) / 2) * self.slice_spacing
         return round(self._centre[self.view.normal] + (-run if self.view == AXIAL else run), 4)
 
-    def pixels(self, index: int, contrast: Contrast, key: bytes) -> Pixels:
-        """Stored values of slice ``index``; ``key`` decides the noise."""
+    def pixels(self, index: int, contrast: Contrast, key: bytes, out: Pixels | None = None) -> Pixels:
+        """Stored values of slice ``index``, in ``out`` if given; ``key`` decides the noise."""
         clean = _section(self.body_part, self.right, self.view, self.size, self._level(index), contrast)
-        return add_noise(clean, _noise(self.body_part, contrast), key)
+        return add_noise(clean, _noise(self.body_part, contrast), key, out)
 
     def _level(self, index: int) -> int:
         offset = self.location(index) - self._centre[self.view.normal]
