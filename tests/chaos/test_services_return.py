@@ -25,7 +25,7 @@ LONG = 120.0  # seconds for what takes a few
 SMALL = 2048  # bytes: less than any study has
 STEPS = [
     {"type": "GENERATE_HL7", "queue_async": True},
-    {"type": "GENERATE_DICOM"},
+    {"type": "GENERATE_DICOM", "parameters": {"through_store": True}},
     {"type": "SEND_DICOM"},
 ]
 
