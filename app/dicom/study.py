@@ -104,9 +104,9 @@ class _Series:
     def _header(self, instance: int, uid: str, pixel_bytes: int) -> bytes:
         modality, seconds = self._order.study.modality, self._acquisition.seconds_an_image * (instance - 1)
         own = instance_attributes(uid, instance, self._started_at + timedelta(seconds=seconds))
-        elements = self._elements | encode(own, ASCII)
-        elements.update(_of_position(modality, self._shape, instance - 1))
-        return _splice(modality, self._shape, tuple(elements)).fill(elements, pixel_bytes)
+        self._elements.update(encode(own, ASCII))  # in the place of the instance's before: the tags are the same
+        self._elements.update(_of_position(modality, self._shape, instance - 1))
+        return _splice(modality, self._shape, tuple(self._elements)).fill(self._elements, pixel_bytes)
 
     def _with_pixels(self, header: bytes, instance: int) -> bytes | memoryview:
         """The whole data set. Pixels in full size are put where they belong at once: a copy is what takes longest."""

@@ -1,5 +1,7 @@
 """Text as DICOM's value representations allow it (PS3.5 section 6.2), and the character set it needs.
 
+Many elements tell the same date, time or number, so these texts are kept for a while; moments have no time zone.
+
 A backslash divides values in LO and SH, so one within a value becomes a slash; in LT it is an ordinary character.
 Control characters become spaces, save for line ends in LT.
 """
@@ -21,12 +23,12 @@ _LINES = str.maketrans({code: space for code, space in _CONTROLS.items() if code
 
 def lo(text: str) -> str:
     """Long String: one value of at most 64 characters."""
-    return _one_line(text)[:64]
+    return (text if is_plain(text) else text.translate(_ONE_LINE))[:64]
 
 
 def sh(text: str) -> str:
     """Short String: one value of at most 16 characters."""
-    return _one_line(text)[:16]
+    return (text if is_plain(text) else text.translate(_ONE_LINE))[:16]
 
 
 def lt(text: str) -> str:
@@ -39,20 +41,18 @@ def ut(text: str) -> str:
     return text if text.isprintable() else text.translate(_LINES)
 
 
-def _one_line(text: str) -> str:
-    return text if is_plain(text) else text.translate(_ONE_LINE)
-
-
 def is_plain(text: str) -> bool:
     """Whether it may stand in one value as it is: most text does, and no control character is printable."""
     return text.isprintable() and "\\" not in text
 
 
+@lru_cache(maxsize=256)
 def da(day: date | None) -> str:
     """Date, empty when unknown."""
     return f"{day.year:04d}{day.month:02d}{day.day:02d}" if day else ""
 
 
+@lru_cache(maxsize=256)
 def tm(moment: datetime) -> str:
     """Time of day, with a fraction only where there is one."""
     text = f"{moment.hour:02d}{moment.minute:02d}{moment.second:02d}"

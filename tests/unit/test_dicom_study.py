@@ -6,6 +6,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -108,12 +109,49 @@ def test_the_character_set_is_the_narrowest_that_will_do(name: PersonName, chara
     assert str(ds.PatientName) == to_pn(name)
 
 
-def test_text_anywhere_decides_the_character_set() -> None:
-    order = replace(one_of("CR"), reason="Überwachung", clinical_information="")
-    ascii_patient = replace(order.patient, name=PersonName("A", "B"))
-    ds = data_sets(replace(order, patient=ascii_patient, referring=Provider("1", PersonName("C"))))[0]
-    assert ds.SpecificCharacterSet == "ISO_IR 100"
-    assert ds.RequestAttributesSequence[0].ReasonForTheRequestedProcedure == "Überwachung"
+PLAIN_NAME = PersonName("House", "Gregory")
+PLAIN_CODE = Code("C1", "A code", "99YEETER")
+
+
+def plain_order() -> Order:
+    """One whose text is ASCII throughout."""
+    order = one_of("CR")
+    patient = replace(order.patient, name=PLAIN_NAME)
+    return replace(
+        order, patient=patient, referring=Provider("1", PLAIN_NAME), procedure=PLAIN_CODE, protocol=PLAIN_CODE
+    )
+
+
+@pytest.mark.parametrize(("text", "character_set"), [("Überwachung", "ISO_IR 100"), ("Жar", "ISO_IR 192")])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("accession", "visit_number", "procedure_id", "step_id", "reason", "organisation", "clinical_information"),
+        *("patient.patient_id", "patient.issuer", "patient.issuer_uid", "patient.allergies", "patient.name.suffix"),
+        *("referring.name.middle", "study.description"),
+        *("procedure.value", "procedure.meaning", "procedure.scheme"),
+        *("protocol.value", "protocol.meaning", "protocol.scheme"),
+    ],
+)
+def test_text_anywhere_decides_the_character_set(path: str, text: str, character_set: str) -> None:
+    order = plain_order()
+    assert "SpecificCharacterSet" not in data_sets(order)[0]
+    order = changed(order, path.split("."), text)
+    assert {ds.SpecificCharacterSet for ds in data_sets(order)} == {character_set}
+    assert_same_bytes(order)
+
+
+def changed(value: Any, path: list[str], text: str) -> Any:
+    """The value with a text in the place that the path leads to."""
+    name, *rest = path
+    return replace(value, **{name: changed(getattr(value, name), rest, text) if rest else text})
+
+
+def test_the_text_of_one_series_decides_the_character_set_of_all() -> None:
+    order = plain_order()
+    order = replace(order, study=replace(order.study, series=(SeriesPlan("PA", 1), SeriesPlan("Seitlich, schräg", 1))))
+    assert [ds.SpecificCharacterSet for ds in data_sets(order)] == ["ISO_IR 100"] * 2
+    assert_same_bytes(order)
 
 
 def test_a_backslash_does_not_divide_a_value() -> None:
