@@ -114,8 +114,10 @@ class Emitter:
     @property
     def _room(self) -> int:
         """How many orders may be begun now; without due times, a whole group or none."""
-        room = self._window - len(self._in_flight)
-        return GROUP if room >= GROUP else max(room, 0) if self._times.is_open else 0
+        room = max(self._window - len(self._in_flight), 0)
+        if room < GROUP and not self._times.is_open:
+            return 0
+        return min(room, GROUP)
 
     def _fill(self) -> None:
         """One more order is looked at even where there is no room: whether it is due tells whether that matters."""
