@@ -67,7 +67,7 @@ class ObjectStore:
 def running_object_store() -> Iterator[ObjectStore]:
     """A server that was started; ended, with what it keeps, at the end."""
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "tests.services.object_store_server", str(port)]
     with (
         tempfile.TemporaryDirectory(prefix="yeeter-objects-") as folder,
         Program(command, Path(folder) / "server.log") as program,
