@@ -97,10 +97,11 @@ class Settings(BaseSettings):
     # Worker
     worker_concurrency: int = Field(default=4, ge=1, le=256, description="Jobs one worker process runs side by side")
     worker_prefetch: int = Field(
-        default=32,
+        default=256,
         ge=1,
         le=5000,
-        description="Messages a worker holds unacknowledged, at least one for each job it runs",
+        description="Messages a worker holds unacknowledged at most: so many while jobs take a few milliseconds each,"
+        " otherwise 8 for each job it runs side by side",
     )
     worker_grace: float = Field(default=30.0, gt=0, description="Seconds a stopping worker gives its running jobs")
     worker_health_port: int | None = Field(

@@ -149,7 +149,7 @@ class _System(Collector):
         consumers = {name: depth.consumers for name, depth in depths.items()}
         return [
             _by("queue_messages_ready", "queue", "Messages that wait in the queue.", ready),
-            _by("queue_consumers", "queue", "Consumers of the queue.", consumers),
+            _by("queue_consumers", "queue", "Consumers of the queue; a fast worker is two.", consumers),
         ]
 
 

@@ -42,6 +42,8 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
+    """What waits in a queue. A subscription is one consumer of it, or two while it may hold more than its prefetch."""
+
     ready: int
     consumers: int
 
@@ -58,6 +60,14 @@ class Subscription(Protocol):
         Raises:
             Unavailable: a queue is gone, or may not be consumed from any more: says which and what to do. Consuming
                 goes on when that is mended. A queue that this broker declared before is declared again by itself.
+        """
+        ...
+
+    def widen(self, more: int) -> None:
+        """Hold up to so many messages more than the subscription's prefetch, until the next call; 0: no more than it.
+
+        Nobody waits for it. What is held beyond that stays until it is settled; a few that are on their way to us
+        just then may go back, and come again marked redelivered.
         """
         ...
 

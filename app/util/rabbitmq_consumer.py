@@ -5,11 +5,14 @@ from __future__ import annotations
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
 from app.util.rabbitmq_client import CONNECT_SECONDS, Channel, Method, Properties, RabbitMqClient
 from app.util.rabbitmq_errors import ConnectionLost, Refused
+
+SECOND = " +"  # after the queue's name, which is the first consumer's tag: the tag of its second consumer
 
 
 class Incoming(NamedTuple):
@@ -27,6 +30,8 @@ class Incoming(NamedTuple):
 class RabbitMqConsumer(RabbitMqClient):
     """A client that consumes from queues, each with a prefetch of its own (quorum queues know no other).
 
+    A consumer's prefetch can't be changed. To hold more for a time, each queue gets a second consumer on the channel.
+
     After a lost connection it consumes again by itself. What was delivered before comes again, marked redelivered;
     settling such an old delivery does nothing.
     """
@@ -43,7 +48,9 @@ class RabbitMqConsumer(RabbitMqClient):
         self.queues = tuple(queues)
         self._prefetch = prefetch
         self._buffer: deque[Incoming] = deque()  # lock
-        self._unsettled: set[int] = set()  # I/O thread: delivery tags of the present channel
+        # I/O thread
+        self._more = 0  # the prefetch of the second consumers; 0: there are none
+        self._unsettled: set[int] = set()  # delivery tags of the present channel
         super().__init__(url, name, connect_seconds, tls)
 
     def receive(self, maximum: int, timeout: float) -> list[Incoming]:
@@ -60,6 +67,14 @@ class RabbitMqConsumer(RabbitMqClient):
                 refusal, self._refusal = self._refusal, ""
                 raise Refused(refusal)
             return [self._buffer.popleft() for _ in range(min(maximum, len(self._buffer)))]
+
+    def widen(self, more: int) -> None:
+        """Hold up to so many messages more of each queue, also after a lost connection; 0: no more than the prefetch.
+
+        Of what is on its way to us when that ends, pika puts back what it gets.
+        """
+        with suppress(ConnectionLost):  # closed
+            self._call(partial(self._widen, more))
 
     def acknowledge(self, deliveries: Sequence[Incoming]) -> None:
         """Tell the broker that these are done."""
@@ -100,6 +115,22 @@ class RabbitMqConsumer(RabbitMqClient):
         for tag in tags:
             channel.basic_nack(tag, requeue=True)
 
+    def _widen(self, more: int) -> None:
+        if more == self._more:
+            return
+        if self._more and self._channel is not None:
+            for queue in self.queues:
+                self._channel.basic_cancel(queue + SECOND)
+        self._more = more
+        if self._channel is not None:
+            self._consume_more(self._channel)
+
+    def _consume_more(self, channel: Channel) -> None:
+        if self._more:
+            channel.basic_qos(prefetch_count=self._more)  # of the consumers that follow
+            for queue in self.queues:
+                channel.basic_consume(queue, partial(self._on_delivery, queue), consumer_tag=queue + SECOND)
+
     def _set_up(self, channel: Channel) -> None:
         self._unsettled.clear()
         channel.add_on_cancel_callback(self._on_cancel)
@@ -110,6 +141,7 @@ class RabbitMqConsumer(RabbitMqClient):
             waiting.discard(queue)
             if not waiting:
                 self._set_ready(channel)
+                self._consume_more(channel)
 
         for queue in self.queues:
             tag = queue  # unique within the channel, and it names the queue when the broker cancels
@@ -118,7 +150,12 @@ class RabbitMqConsumer(RabbitMqClient):
             )
 
     def _on_cancel(self, frame: Method) -> None:
-        """A queue was deleted, or moved: the next attempt to consume from it shows which."""
+        """A queue was deleted, or moved: the next attempt to consume from it shows which.
+
+        Where there is a second consumer, the first one's end tells.
+        """
+        if frame.method.consumer_tag.endswith(SECOND):
+            return
         self._restart(Refused(f"the broker ended the consumer of queue {frame.method.consumer_tag!r}; was it deleted?"))
 
     def _tear_down(self, reason: str) -> None:

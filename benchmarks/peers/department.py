@@ -13,12 +13,11 @@ from typing import Any
 
 from celery import Celery
 from hl7.client import MLLPClient
-from pynetdicom.association import Association
 
 from app.domain.order import Order
 from benchmarks.peers.data_set import ct_data_set
 from benchmarks.peers.message import with_hl7apy
-from benchmarks.peers.sending import HOST, associate, send_order, store
+from benchmarks.peers.sending import HOST, PynetdicomSender, send_order
 
 BROKER_VARIABLE = "PEER_BROKER_URL"
 
@@ -41,7 +40,7 @@ def examine(
     """Send the order of these contexts (patient's and order's), make its study, and store it; failures are logged."""
     examined = Order.from_context(*contexts)
     send_order(_receiver(mllp_port), with_hl7apy(examined), examined.control_id)
-    store(_archive(aet, port, no_delay), ct_data_set(examined))
+    _archive(aet, port, no_delay).store(ct_data_set(examined))
 
 
 @cache
@@ -49,12 +48,6 @@ def _receiver(port: int) -> MLLPClient:
     return MLLPClient(HOST, port)
 
 
-_associations: dict[tuple[str, int], Association] = {}
-
-
-def _archive(aet: str, port: int, no_delay: bool) -> Association:
-    """The association with this archive, made anew when it was closed."""
-    association = _associations.get((aet, port))
-    if association is None or not association.is_established:
-        association = _associations[aet, port] = associate(aet, port, no_delay)
-    return association
+@cache
+def _archive(aet: str, port: int, no_delay: bool) -> PynetdicomSender:
+    return PynetdicomSender(aet, port, no_delay)

@@ -25,7 +25,7 @@ from app.domain.order import Pixels
 from app.domain.study import EncodedInstance
 from benchmarks.peers.archive import Archive, running_archives
 from benchmarks.peers.orders import planned_orders
-from benchmarks.peers.sending import HOST, PeerFailed, associate, store, store_files
+from benchmarks.peers.sending import HOST, PeerFailed, PynetdicomSender, store_files
 from benchmarks.peers.turns import OURS, Contender
 from benchmarks.stages.encode import SIZES
 
@@ -91,9 +91,6 @@ def _ours(sender: DimseStudySender, archive: Archive, instances: list[EncodedIns
 
 
 def _with_pynetdicom(archive: Archive, data_sets: list[Dataset]) -> None:
-    association = associate(archive.aet, archive.port, archive.no_delay)
-    try:
+    with PynetdicomSender(archive.aet, archive.port, archive.no_delay) as sender:
         for ds in data_sets:
-            store(association, ds)
-    finally:
-        association.release()
+            sender.store(ds)

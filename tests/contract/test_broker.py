@@ -127,6 +127,44 @@ def test_holds_no_more_than_its_prefetch(broker: Broker) -> None:
     assert subscription.receive(10, SHORT) == []
 
 
+def test_holds_more_while_it_may(broker: Broker) -> None:
+    broker.publish(numbered(0, 8))
+    subscription = broker.subscribe(["work"], prefetch=2)
+    collect(subscription, 2)
+    subscription.widen(3)
+    held = collect(subscription, 3)
+    assert subscription.receive(10, SHORT) == []
+
+    subscription.widen(0)
+    subscription.acknowledge(held[:1])
+    assert subscription.receive(10, SHORT) == []  # four are held of the two that may be
+
+
+def test_nothing_is_lost_where_it_may_hold_more_and_then_less(broker: Broker) -> None:
+    broker.publish(numbered(0, 200))
+    subscription, received = broker.subscribe(["work"], prefetch=4), set[str]()
+    for more in (40, 7, 0, 30, 0, 30):
+        subscription.widen(more)
+        deliveries = subscription.receive(60, LONG)
+        received.update(ids(deliveries))
+        subscription.acknowledge(deliveries)
+    while len(received) < 200:
+        deliveries = subscription.receive(60, LONG)
+        assert deliveries
+        received.update(ids(deliveries))
+        subscription.acknowledge(deliveries)
+    subscription.close()
+    assert broker.subscribe(["work"], prefetch=10).receive(10, SHORT) == []
+
+
+def test_several_queues_share_what_may_be_held_more(broker: Broker) -> None:
+    broker.publish([*numbered(0, 10), *messages(*(f"o{number}" for number in range(10)), queue="other")])
+    subscription = broker.subscribe(["work", "other"], prefetch=2)
+    subscription.widen(4)
+    collect(subscription, 6)
+    assert subscription.receive(10, SHORT) == []
+
+
 def test_what_one_subscription_does_not_hold_goes_to_another(broker: Broker) -> None:
     broker.publish(numbered(0, 4))
     first, second = (broker.subscribe(["work"], prefetch=2) for _ in range(2))

@@ -136,6 +136,17 @@ def test_a_removed_binding_fails_the_messages_and_is_made_again(
 # --- Deleted queues ---------------------------------------------------------------------------------------------------
 
 
+def test_may_hold_more_also_after_a_lost_queue(rabbitmq: RabbitMq, virtual_host: str, broker: RabbitMqBroker) -> None:
+    subscription = broker.subscribe(["work"], prefetch=1)
+    subscription.widen(3)
+    rabbitmq.delete_queue(virtual_host, "work")
+    with pytest.raises(Unavailable, match=r"no queue 'work'.*made again"):
+        subscription.receive(10, LONG)
+    broker.publish(numbered(0, 6))
+    collect(subscription, 4)
+    assert subscription.receive(10, 0.2) == []
+
+
 def test_a_deleted_queue_is_told_once_and_made_again(
     rabbitmq: RabbitMq, virtual_host: str, broker: RabbitMqBroker, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -116,19 +116,29 @@ class FreezingDatabase:
 class Producing:
     """A producer in a thread; what it raises is kept."""
 
-    def __init__(self, world: World, run: Run) -> None:
+    def __init__(self, world: World, run: Run, *, waits_for_the_lease: bool = False) -> None:
         self.ended: Run | None = None
         self.error: BaseException | None = None
         self.leaving = threading.Event()
+        self._waits = waits_for_the_lease
         self._producer = world.producer(run)
         self._thread = threading.Thread(target=self._produce, daemon=True)
         self._thread.start()
 
     def _produce(self) -> None:
         try:
-            self.ended = self._producer.produce(self.leaving)
+            self.ended = self._produced()
         except BaseException as error:
             self.error = error
+
+    def _produced(self) -> Run:
+        while True:
+            try:
+                return self._producer.produce(self.leaving)
+            except Conflict as error:
+                if not (self._waits and "another producer is running" in str(error)):
+                    raise
+                time.sleep(0.05)
 
     @property
     def is_over(self) -> bool:
@@ -151,10 +161,4 @@ class Producing:
 
 def take_over(world: World, run: Run) -> Producing:
     """The next producer, once the lease of the last one has run out."""
-    while True:
-        producing = Producing(world, run)
-        producing._thread.join(0.1)
-        if not (
-            producing.is_over and isinstance(producing.error, Conflict) and "another producer" in str(producing.error)
-        ):
-            return producing
+    return Producing(world, run, waits_for_the_lease=True)

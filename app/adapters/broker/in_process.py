@@ -124,13 +124,13 @@ class InProcessBroker:
 
 
 class InProcessSubscription:
-    """A consumer of some queues; holds at most ``prefetch`` messages that are not settled."""
+    """A consumer of some queues; holds at most ``prefetch`` messages that are not settled, and perhaps some more."""
 
     def __init__(self, broker: InProcessBroker, queues: Sequence[str], prefetch: int) -> None:
         self.queues = frozenset(queues)
         self._broker = broker
         self._changed = broker._changed
-        self._prefetch = prefetch
+        self._prefetch = self._most = prefetch
         self._unsettled: dict[int, _Queued] = {}  # by position
         self._closed = False
 
@@ -142,6 +142,12 @@ class InProcessSubscription:
             while len(deliveries) < maximum and (queue := self._source()):
                 deliveries.append(self._deliver(queue.popleft()))
             return deliveries
+
+    def widen(self, more: int) -> None:
+        """Hold up to so many more than ``prefetch``."""
+        with self._changed:
+            self._most = self._prefetch + more
+            self._changed.notify_all()
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Done with these."""
@@ -174,7 +180,7 @@ class InProcessSubscription:
 
     def _source(self) -> deque[_Queued] | None:
         """The queue to take from next; None when there is nothing, or nothing more may be held."""
-        if self._closed or len(self._unsettled) >= self._prefetch:
+        if self._closed or len(self._unsettled) >= self._most:
             return None
         return self._broker._oldest(self.queues)
 

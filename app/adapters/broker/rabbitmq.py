@@ -204,6 +204,10 @@ class RabbitMqSubscription:
         except Refused as error:
             raise self._broker._not_consumed(error, self._consumer.queues) from error
 
+    def widen(self, more: int) -> None:
+        """Hold up to so many more, which the queues share evenly."""
+        self._consumer.widen(more // len(self._consumer.queues))
+
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Done with these."""
         self._consumer.acknowledge(_incoming(deliveries))

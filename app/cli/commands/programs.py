@@ -30,7 +30,7 @@ def worker(
         int | None, typer.Option(min=1, max=256, help="Jobs side by side. Default: YEETER_WORKER_CONCURRENCY.")
     ] = None,
     prefetch: Annotated[
-        int | None, typer.Option(min=1, max=5000, help="Messages held. Default: YEETER_WORKER_PREFETCH.")
+        int | None, typer.Option(min=1, max=5000, help="Messages held at most. Default: YEETER_WORKER_PREFETCH.")
     ] = None,
 ) -> None:
     """Take jobs from RabbitMQ until stopped; the same as python -m app.worker."""

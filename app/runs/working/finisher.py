@@ -13,12 +13,13 @@ from app.domain.work import JobFinish
 from app.ports import Database, JobObserver, StudyStore
 from app.runs.working.desk import Desk, Done
 from app.runs.working.endings import Endings
+from app.runs.working.gathering import Gathering
 from app.runs.working.inbox import RETRY, Inbox
+from app.runs.working.reach import Reach
 
 log = structlog.get_logger()
 
 GROUP = 200
-DELAY = 0.02  # seconds a finished job may wait for its group
 
 
 class Finisher:
@@ -29,6 +30,7 @@ class Finisher:
         desk: Desk,
         database: Database,
         studies: StudyStore,
+        reach: Reach,
         observers: Iterable[JobObserver] = (),
     ) -> None:
         self._worker = worker
@@ -36,6 +38,8 @@ class Finisher:
         self._desk = desk
         self._database = database
         self._studies = studies
+        self._reach = reach
+        self._gathering = Gathering()
         self._observers = tuple(observers)
         self.jobs_done = 0
 
@@ -51,17 +55,25 @@ class Finisher:
         """What the hands have done, gathered for a moment unless nothing more can come; and whether it is the last."""
         done = self._desk.next_done()
         group: list[Done] = []
-        until = time.monotonic() + DELAY
+        most = min(GROUP, self._reach.group)
+        until = time.monotonic() + self._gathering.seconds
         while done is not None:
             group.append(done)
-            patience = until - time.monotonic() if self._desk.to_run else 0.0
-            if len(group) >= GROUP:
+            if len(group) >= most:
                 return group, False
             try:
-                done = self._desk.next_done(max(patience, 0.0))
+                done = self._desk.next_done(max(until - time.monotonic(), 0.0) if self._more_may_come() else 0.0)
             except queue.Empty:
                 return group, False
         return group, True
+
+    def _more_may_come(self) -> bool:
+        """Whether jobs are to be run still, or have kept coming and the broker may bring others before these are done.
+
+        Of the worker's last jobs, none is made to wait for what does not come.
+        """
+        may_bring = self._desk.to_write < self._reach.group
+        return self._desk.to_run > 0 or (may_bring and self._gathering.is_flowing)
 
     def _settle(self, group: Sequence[Done]) -> None:
         """All together; one by one where something among them can't be written."""
@@ -85,7 +97,7 @@ class Finisher:
         """Waits for a database that is away, and leaves it when the worker is abandoned."""
         while True:
             try:
-                with self._database.transaction() as work:
+                with self._gathering.transaction(), self._database.transaction() as work:
                     kept = work.jobs.finish(finishes)
                 break
             except Unavailable as error:
@@ -102,4 +114,5 @@ class Finisher:
                 observer.finished(done.claimed.claim, finish)
         self._inbox.acknowledge([done.claimed.delivery for done in group])
         self.jobs_done += len(group)
+        self._reach.done(len(group))
         self._desk.written(group)

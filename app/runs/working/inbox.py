@@ -28,7 +28,7 @@ class Inbox:
     def __init__(self, broker: Broker, queues: Sequence[str], prefetch: int) -> None:
         self._broker = broker
         self._queues = tuple(queues)
-        self._prefetch = prefetch
+        self._prefetch = self._held = prefetch
         self._subscription: Subscription | None = None
 
     def open(self) -> None:
@@ -39,6 +39,12 @@ class Inbox:
     @property
     def is_consuming(self) -> bool:
         return self._subscription is not None and self._subscription.is_consuming
+
+    def hold(self, messages: int) -> None:
+        """From now on so many at most, and no fewer than at the beginning."""
+        if messages != self._held:
+            self._held = messages
+            self._opened().widen(messages - self._prefetch)
 
     def receive(self, maximum: int, stopping: Waiting, patience: float = PATIENCE) -> list[Delivery]:
         """Messages, or none after ``patience`` seconds."""

@@ -23,22 +23,21 @@ from app.ports import Database, Delivery, StepSource
 from app.runs.working.dead_queue import not_a_job
 from app.runs.working.desk import Claimed, Desk
 from app.runs.working.execute import destination_of
+from app.runs.working.gathering import Gathering
 from app.runs.working.inbox import RETRY, Inbox
+from app.runs.working.reach import Reach
 
 log = structlog.get_logger()
 
-DELAY = 0.05  # seconds a message may wait for its group
 LOOK = 0.005  # seconds between two looks at what has come meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimTerms:
-    """How jobs are claimed: in whose name, for how many seconds, and how many may be held at once."""
+    """How jobs are claimed: in whose name, for how many seconds, and for how many hands."""
 
     worker: str
     lease_seconds: float
-    low: int  # jobs left to run when more are claimed
-    capacity: int
     hands: int
 
 
@@ -50,9 +49,13 @@ class _Received:
 
 
 class Taker:
-    def __init__(self, terms: ClaimTerms, inbox: Inbox, desk: Desk, database: Database, steps: StepSource) -> None:
+    def __init__(
+        self, terms: ClaimTerms, inbox: Inbox, desk: Desk, database: Database, steps: StepSource, reach: Reach
+    ) -> None:
         self._terms = terms
         self._inbox = inbox
+        self._reach = reach
+        self._gathering = Gathering()
         self._desk = desk
         self._database = database
         self._steps = steps
@@ -68,19 +71,19 @@ class Taker:
 
     def _next(self) -> list[Delivery]:
         """A group of messages that are delivered for the first time; the others wait for free hands."""
-        room = self._desk.wait_for_room(self._terms.low, self._terms.capacity)
+        reach = self._reach
+        self._inbox.hold(reach.holds)
+        room = self._desk.wait_for_room(reach.low, reach.capacity)
         received = self._gather(room) if room else []
         self._again += [delivery for delivery in received if delivery.redelivered]
         return [delivery for delivery in received if not delivery.redelivered]
 
     def _gather(self, room: int) -> list[Delivery]:
-        """What there is; while the hands have enough to do, also what comes within a moment.
-
-        A claim is a transaction, whose cost the jobs of a group share. A hand that is idle is not made to wait.
-        """
+        """What there is; while hands have something to do, or jobs keep coming, also what comes within a moment."""
         received = self._inbox.receive(room, self._desk.stopping)
-        until = time.monotonic() + DELAY
-        while received and len(received) < room and self._desk.to_run and time.monotonic() < until:
+        until = time.monotonic() + self._gathering.seconds
+        may_wait = bool(received) and (self._desk.to_run > 0 or self._gathering.is_flowing)
+        while may_wait and len(received) < room and time.monotonic() < until:
             self._desk.stopping.wait(LOOK)
             received += self._inbox.receive(room - len(received), self._desk.stopping, patience=0.0)
         return received
@@ -159,7 +162,7 @@ class Taker:
         requests = [each.request for each in received]
         while True:
             try:
-                with self._database.transaction() as work:
+                with self._gathering.transaction(), self._database.transaction() as work:
                     if letters:
                         work.dead_letters.add(letters)
                     return work.jobs.claim(requests, self._terms.worker, self._terms.lease_seconds)

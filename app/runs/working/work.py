@@ -11,10 +11,10 @@ Threads, which meet at the desk (``app.runs.working.desk``):
     finisher     writes what the hands have done in one transaction, *then* acknowledges
     dead-queue   has what the broker gave up published again, or kept as a dead letter
 
-A group is whatever has come together while the last one was being written, bounded in size and in delay. Nothing is
-acknowledged before it is committed. Stopping: the taker ends first, and gives back what no hand has begun; then the
-hands get the grace period; then the finisher writes what is there; what is still running goes back to the queue when
-the subscription closes.
+A group is whatever comes together within a moment (``app.runs.working.gathering``), bounded in size by how many jobs
+the worker holds (``app.runs.working.reach``). Nothing is acknowledged before it is committed. Stopping: the taker ends
+first, and gives back what no hand has begun; then the hands get the grace period; then the finisher writes what is
+there; what is still running goes back to the queue when the subscription closes.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from app.runs.working.inbox import Inbox
 from app.runs.working.isolation import Isolation
 from app.runs.working.keeper import Keeper
 from app.runs.working.rate import RateGate
+from app.runs.working.reach import Reach
 from app.runs.working.spans import TracedSteps, traced
 from app.runs.working.taker import ClaimTerms, Taker
 from app.util.threads import WatchedThread
 
-AHEAD = 8  # jobs claimed for each hand, so that a claim's transaction serves several
 STATE_AGE = 1.0  # seconds a run's state may be old when a step asks whether the run is cancelled
 
 
@@ -95,19 +95,17 @@ class Worker:
         self._tracing = tracing
         steps = steps if tracing is None else TracedSteps(steps, tracing)
         self._broker = broker
-        prefetch = max(options.prefetch, options.concurrency)  # fewer would leave hands idle
-        capacity = min(prefetch, options.concurrency * AHEAD)
-        low = min(options.concurrency, capacity - 1)
-        terms = ClaimTerms(options.name, options.job_lease, low, capacity, options.concurrency)
+        reach = Reach(options.concurrency, options.prefetch)
+        terms = ClaimTerms(options.name, options.job_lease, options.concurrency)
         self._desk = desk = Desk()
-        self._inbox = Inbox(broker, options.queues, prefetch)
+        self._inbox = Inbox(broker, options.queues, reach.holds)
         self._dead_queue = DeadQueue(broker, desk, database, options.name)
         self._isolation = isolation
         gate = RateGate(database, desk.stopping.is_set)
         self._runner = JobRunner(steps, options.name, RunStates(database).is_cancelled, gate.permission)
-        self._taker = Taker(terms, self._inbox, desk, database, steps)
+        self._taker = Taker(terms, self._inbox, desk, database, steps, reach)
         self._keeper = Keeper(desk, database, options.job_lease)
-        self._finisher = Finisher(options.name, self._inbox, desk, database, studies, observers)
+        self._finisher = Finisher(options.name, self._inbox, desk, database, studies, reach, observers)
         self._hands = Hands(
             options.concurrency,
             options.name,
