@@ -19,16 +19,19 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from tests.services.dcmtk import Storescp
 from tests.services.orthanc import running_orthanc
 from tests.services.postgres import running_postgres
+from tests.services.processes import Program, free_port
 from tests.services.rabbitmq import running_rabbitmq
 
 MEMORY = Path("/dev/shm")  # a file system in memory, on Linux
 ROOM = 4 << 30  # bytes: 100,000 studies of 10 KB, and what a broker and a database keep of them
+DELAY_MS = 20
 LAUNCHING = ("matrix", "pipeline")  # suites that store studies
 
 
@@ -39,7 +42,26 @@ def running_storescp() -> Iterator[Storescp]:
         yield server
 
 
-ARCHIVES = {"orthanc": running_orthanc, "storescp": running_storescp}
+@dataclass(frozen=True, slots=True)
+class DelayedArchive:
+    """As far as its address goes."""
+
+    address: str
+
+
+@contextmanager
+def running_delayed_archive() -> Iterator[DelayedArchive]:
+    """The built-in receiver, which lets each C-STORE wait before it answers: an archive that is far away, or slow."""
+    port = free_port()
+    options = ["--aet", "DELAYED", "--host", "127.0.0.1", "--port", str(port), "--delay-ms", str(DELAY_MS)]
+    with tempfile.TemporaryDirectory(prefix="yeeter-delayed-") as folder:
+        log = Path(folder) / "receiver.log"
+        with Program([sys.executable, "-m", "app.receivers", "dicom", *options], log) as program:
+            program.wait_for_line('"port"')
+            yield DelayedArchive(f"DELAYED@127.0.0.1:{port}")
+
+
+ARCHIVES = {"orthanc": running_orthanc, "storescp": running_storescp, "delayed": running_delayed_archive}
 COMPARISONS = {"peers": "benchmarks.peers.whole_way", "stages": "benchmarks.stages.suite"}
 
 
