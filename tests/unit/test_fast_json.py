@@ -79,7 +79,7 @@ def test_what_it_writes_is_the_value_that_the_standard_library_writes(value: Any
         OrderedDict(a=1),
         {1},
         b"bytes",
-        object(),
+        ...,
         datetime(2026, 1, 1, tzinfo=UTC),
     ],
     ids=repr,
