@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from app.domain import fast_json
 from app.domain.retry import RetryPolicy
 from app.domain.trace import parse_traceparent
 
@@ -94,7 +95,10 @@ def encode_job(job: Job, source: str = "/yeeter") -> bytes:
     }
     if job.traceparent:
         document["traceparent"] = job.traceparent  # the distributed tracing extension of CloudEvents
-    return _JSON.encode(document).encode()
+    try:
+        return fast_json.dumps(document)
+    except TypeError:
+        return _JSON.encode(document).encode()
 
 
 def _slip_document(entry: SlipEntry) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def decode_job(body: bytes) -> Job:
         ValueError: the body is not a job of this version; the text says what is wrong.
     """
     try:
-        document = json.loads(body)
+        document = fast_json.loads(body)
         if document["specversion"] != "1.0" or document["type"] != JOB_TYPE:
             raise ValueError(f"not a {JOB_TYPE}: {document['type']!r}")
         data = document["data"]

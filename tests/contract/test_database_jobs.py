@@ -306,6 +306,7 @@ def test_data_that_json_does_not_know_becomes_text(play: Play) -> None:
         "type": "ours wins",
         "path": ClaimRequest,
         "rate": float("inf"),
+        "count": 2**64 + 1,
         "nul\x00": ["\x00", "\\u0000", {"\ud800": 1}],
     }
     steps = (outcome(1, TYPES[1], data=odd), outcome(2, TYPES[2]))
@@ -314,4 +315,5 @@ def test_data_that_json_does_not_know_becomes_text(play: Play) -> None:
     assert made.data["type"] == TYPES[1]
     assert made.data["path"] == str(ClaimRequest)
     assert made.data["rate"] is None
+    assert type(made.data["count"]) is int and made.data["count"] == 2**64 + 1
     assert made.data["nul\ufffd"] == ["\ufffd", "\\u0000", {"?": 1}]

@@ -159,6 +159,20 @@ def test_whatever_comes_of_a_step_whose_run_is_cancelled_it_is_cancelled(error: 
     assert states(finish) == [(1, StepState.CANCELLED), (2, StepState.CANCELLED)]
 
 
+@pytest.mark.parametrize("data", [{("a", "key"): 1}, {"of": {1, 2}}, {"of": object}], ids=["a key", "a set", "a type"])
+def test_a_step_whose_result_cannot_be_written_has_failed(data: dict[Any, Any]) -> None:
+    finish = run(a_job("SEND_DICOM"), SEND_DICOM=FakeStep(lambda context: StepResult(data)))
+    assert states(finish) == [(1, StepState.FAILED)]
+
+
+@pytest.mark.parametrize(
+    "value", [2**70, "\ud800", {1: 2}, 1e300 * 1e10], ids=["long", "half a pair", "a number", "inf"]
+)
+def test_a_step_may_tell_all_that_can_be_written(value: object) -> None:
+    finish = run(a_job("SEND_DICOM"), SEND_DICOM=FakeStep(lambda context: StepResult({"told": value})))
+    assert states(finish) == [(1, StepState.SUCCEEDED)] and finish.steps[0].data["told"] is value
+
+
 def test_a_forged_job_whose_text_is_no_text_is_dead_without_its_message() -> None:
     [order] = orders(1, modalities={"CT": 1})
     forged = a_job("SEND_DICOM", order_context=order.order_context | {"placer_number": "\ud800"})

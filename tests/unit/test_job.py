@@ -35,6 +35,31 @@ def test_a_message_carries_every_value_of_the_routing_slip() -> None:
     assert found == [asdict(entry) for entry in slip]
 
 
+ODD_PARAMETERS = {
+    "integers": [2**64, -(2**63) - 1, 2**63],
+    "numbers": [1, 1.0, 1e16, 5e-324],
+    "text": ["\x00", "\\u0000", "\u2028", "NaN"],
+    "levels": json.loads("[" * 300 + "]" * 300),
+}
+
+
+def test_parameters_come_back_as_they_went_whatever_they_are() -> None:
+    slip = (SlipEntry(1, "OURS", "jobs", ODD_PARAMETERS, 60.0),)
+    [found] = decode_job(encode_job(replace(JOB, slip=slip))).slip
+    assert repr(found.parameters) == repr(ODD_PARAMETERS)
+
+
+def test_a_message_that_another_writer_spelled_is_the_same_job() -> None:
+    document = json.loads(encode_job(JOB))
+    for body in (json.dumps(document), json.dumps(document, ensure_ascii=False), json.dumps(document, indent="\t")):
+        assert decode_job(body.encode()) == decode_job(body.encode("utf-16")) == JOB
+
+
+def test_a_job_whose_text_is_no_text_has_no_message() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        encode_job(replace(JOB, order_context={"placer": "\ud800"}))
+
+
 def test_its_trace_context_is_the_extension_attribute_of_its_event() -> None:
     context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     job = replace(JOB, traceparent=context)
@@ -82,7 +107,9 @@ def test_values_that_no_job_has_are_refused(path: str, value: object) -> None:
         decode_job(json.dumps(document).encode())
 
 
-@pytest.mark.parametrize("body", [b"", b"{not json", b"[]", b"null", b"\xff\xfe", b"{}", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{not json", b"[]", b"null", b"\xff\xfe", b"{}", b"[" * 100_000, b'"\xed\xa0\x80"', b"NaN"]
+)
 def test_what_is_no_job_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         decode_job(body)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, Operational
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.adapters.database.rowset import json_serializer
+from app.domain import fast_json
 from app.domain.errors import InvalidInput, Problem, SchemaMissing, Unavailable
 
 # SQLAlchemy's own default for postgresql:// is another driver.
@@ -63,6 +64,7 @@ def make_engine(url: str) -> Engine:
         max_overflow=20,
         pool_pre_ping=True,
         json_serializer=json_serializer(dialect),
+        json_deserializer=fast_json.loads,
         connect_args=_POSTGRESQL,
     )
 
@@ -84,6 +86,7 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(
         url,
         json_serializer=json_serializer("sqlite"),
+        json_deserializer=fast_json.loads,
         connect_args={"check_same_thread": False, "timeout": SQLITE_BUSY_SECONDS},
     )
 

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,10 @@ from sqlalchemy import JSON, Connection, FromClause, Insert, Table, bindparam, c
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
-_REFUSED = ("\\u0000", "NaN", "Infinity")
+from app.domain import fast_json
+
+_NUL = b"\\u0000"
+_REFUSED = (_NUL.decode(), "NaN", "Infinity")
 ROWS = "rows"  # the name of the parameter that carries them
 
 Field = tuple[str, TypeEngine[Any]]
@@ -68,21 +72,45 @@ def clean_text(text: str) -> str:
 def json_serializer(dialect: str) -> Callable[[Any], str]:
     """How the engine writes JSON: compact, moments as the dialect stores them, nothing that PostgreSQL refuses.
 
-    Step types of others put what they like into an event's data: what JSON does not know becomes its text.
+    Step types of others put what they like into an event's data: what JSON does not know becomes its text, and an
+    enumeration's member its value.
     """
+    write_moment = _moment_of_postgresql if dialect == "postgresql" else _moment_of_sqlite
 
-    def other(value: Any) -> str:
-        if not isinstance(value, datetime):
-            return str(value)
-        return value.isoformat() if dialect == "postgresql" else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    def moment(value: Any) -> str:
+        if isinstance(value, datetime):
+            return write_moment(value)
+        raise TypeError
+
+    def other(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return write_moment(value)
+        return value.value if isinstance(value, Enum) else str(value)
 
     def dump(value: Any) -> str:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=other)
-        if any(refused in text for refused in _REFUSED):
-            text = json.dumps(_storable(value), ensure_ascii=False, separators=(",", ":"), default=other)
-        return text.encode("utf-8", "replace").decode()
+        try:
+            text = fast_json.dumps(value, moment)
+        except TypeError:
+            return _dump_anything(value, other)
+        return _dump_anything(value, other) if _NUL in text else text.decode()
 
     return dump
+
+
+def _moment_of_postgresql(value: datetime) -> str:
+    return value.isoformat()
+
+
+def _moment_of_sqlite(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _dump_anything(value: Any, other: Callable[[Any], Any]) -> str:
+    """The long way, for what the fast one does not take."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=other)
+    if any(refused in text for refused in _REFUSED):
+        text = json.dumps(_storable(value), ensure_ascii=False, separators=(",", ":"), default=other)
+    return text.encode("utf-8", "replace").decode()
 
 
 def _storable(value: Any) -> Any:

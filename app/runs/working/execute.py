@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
+from app.domain import fast_json
 from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError, TemporaryError
 from app.domain.job import Job, SlipEntry
@@ -123,7 +124,7 @@ class JobRun:
             begun = time.monotonic()  # waiting for its turn is no part of the step
             self._under_way = _StepUnderWay(position, progress, begun + entry.timeout)
             result = step.run(self._context(position, order, dicom, begun + entry.timeout))
-            json.dumps(result.data)  # what can't be written would fail the jobs of the whole group
+            _try_to_write(result.data)  # what can't be written would fail the jobs of the whole group
         except (Exception, SystemExit) as error:  # a step that calls exit() is no reason for the worker to end
             return _Attempt(time.monotonic() - begun, error=error)
         finally:
@@ -186,6 +187,13 @@ class DidNotEnd(TemporaryError):
 
     def __init__(self, limit: float) -> None:
         super().__init__(f"did not end within {limit:g} s, and was left behind")
+
+
+def _try_to_write(data: dict[str, Any]) -> None:
+    try:
+        fast_json.dumps(data)
+    except TypeError:
+        json.dumps(data)
 
 
 def contents_of(job: Job) -> tuple[Order, DicomDestination]:
