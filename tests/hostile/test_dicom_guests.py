@@ -15,7 +15,9 @@ from typing import TypeAlias
 import pytest
 import trustme
 
-from app.adapters.senders.dimse import DimseStudySender, command, messages, pdu
+from app.adapters.senders.dimse import DimseStudySender, command
+from app.dicom.network import pdu
+from app.dicom.network.fragments import fragment
 from app.domain.destination import DicomDestination
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN
 from app.receivers.dicom.connection import PeerLimits
@@ -35,7 +37,7 @@ REQUEST = pdu.AssociateRequest("ANY", "GUEST", (CONTEXT,), 16384).encode()
 
 def c_store(data: bytes = bytes(ONE.data), message_id: int = 1) -> bytes:
     request = command.encode_store_request(message_id, ONE.sop_class_uid, ONE.sop_instance_uid)
-    parts = messages.fragment(1, True, request, 16384) + messages.fragment(1, False, data, 16384)
+    parts = fragment(1, True, request, 16384) + fragment(1, False, data, 16384)
     return b"".join(bytes(part) for part in parts)
 
 
@@ -126,7 +128,7 @@ def an_unknown_pdu(guest: socket.socket) -> None:
 
 def data_in_a_context_that_nobody_proposed(guest: socket.socket) -> None:
     request = command.encode_store_request(1, ONE.sop_class_uid, ONE.sop_instance_uid)
-    parts = messages.fragment(99, True, request, 16384) + messages.fragment(99, False, bytes(ONE.data), 16384)
+    parts = fragment(99, True, request, 16384) + fragment(99, False, bytes(ONE.data), 16384)
     guest.sendall(REQUEST + b"".join(bytes(part) for part in parts))
     assert was_closed(guest)
 
@@ -137,7 +139,7 @@ def a_value_that_is_longer_than_its_pdu(guest: socket.socket) -> None:
 
 
 def a_command_set_of_junk(guest: socket.socket) -> None:
-    guest.sendall(REQUEST + b"".join(bytes(part) for part in messages.fragment(1, True, b"\xff" * 50, 16384)))
+    guest.sendall(REQUEST + b"".join(bytes(part) for part in fragment(1, True, b"\xff" * 50, 16384)))
     assert was_closed(guest)
 
 
@@ -148,7 +150,7 @@ def half_an_instance_and_the_end(guest: socket.socket) -> None:
 def an_abort_in_the_middle_of_an_instance(guest: socket.socket) -> None:
     half = pdu.DataTransfer((pdu.DataValue(1, False, False, bytes(ONE.data)[:300]),))
     request = command.encode_store_request(1, ONE.sop_class_uid, ONE.sop_instance_uid)
-    parts = [bytes(part) for part in messages.fragment(1, True, request, 16384)]
+    parts = [bytes(part) for part in fragment(1, True, request, 16384)]
     guest.sendall(b"".join((REQUEST, *parts, half.encode(), pdu.Abort().encode())))
     assert was_closed(guest)
 
@@ -200,7 +202,7 @@ def test_a_request_in_tiny_pdus_is_taken() -> None:
         pdu.DataTransfer((pdu.DataValue(1, True, index == len(request) - 1, request[index : index + 1]),)).encode()
         for index in range(len(request))
     ]
-    parts += [bytes(part) for part in messages.fragment(1, False, bytes(ONE.data), 14)]
+    parts += [bytes(part) for part in fragment(1, False, bytes(ONE.data), 14)]
     with running() as server, associated(server.port) as guest:
         guest.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"".join(parts):
@@ -244,7 +246,7 @@ def test_an_instance_without_end_is_left_at_the_limit() -> None:
     request = command.encode_store_request(1, ONE.sop_class_uid, ONE.sop_instance_uid)
     chunk = pdu.DataTransfer((pdu.DataValue(1, False, False, bytes(16_000)),)).encode()
     with running(limits) as server, associated(server.port) as guest:
-        guest.sendall(b"".join(bytes(part) for part in messages.fragment(1, True, request, 16384)))
+        guest.sendall(b"".join(bytes(part) for part in fragment(1, True, request, 16384)))
         with suppress(ConnectionError):
             for _ in range(1000):
                 guest.sendall(chunk)
