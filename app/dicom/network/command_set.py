@@ -35,8 +35,8 @@ _GROUP_LENGTH = Struct("<HHII")
 _SHORT = Struct("<H")
 
 
-def encode_command_set(elements: Mapping[int, int | str]) -> bytes:
-    """A command set of these values, in ascending order: whole numbers as US, text as UI."""
+def encode_command_set(elements: Mapping[int, int | bytes]) -> bytes:
+    """A command set of these values, which come in ascending order: whole numbers as US, bytes as UI."""
     body = b"".join(
         [
             _US.pack(0, element, 2, value) if isinstance(value, int) else _uid(element, value)
@@ -102,7 +102,6 @@ def _values(data: Buffer) -> Iterator[tuple[int, int, int]]:
         position += length
 
 
-def _uid(element: int, text: str) -> bytes:
-    value = text.encode("ascii")
-    value += b"\0" * (len(value) % 2)
-    return _HEADER.pack(0, element, len(value)) + value
+def _uid(element: int, value: bytes) -> bytes:
+    padding = b"\0" * (len(value) % 2)
+    return _HEADER.pack(0, element, len(value) + len(padding)) + value + padding

@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from io import BytesIO
 
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 
+from app.dicom.network.pdu import Buffer
+from app.domain.study import IMPLICIT_VR_LITTLE_ENDIAN
 from app.receivers.dicom.ledger import StudyEntry
 
 _VALUES: dict[str, Callable[[StudyEntry], str]] = {
@@ -23,6 +29,19 @@ _VALUES: dict[str, Callable[[StudyEntry], str]] = {
     "NumberOfStudyRelatedInstances": lambda entry: str(len(entry.instances)),
 }
 _WILDCARD_KEYS = ("AccessionNumber", "PatientID", "PatientName")
+
+
+def decode_identifier(data: Buffer, transfer_syntax_uid: str) -> Dataset:
+    """The keys of a query. Raises whatever pydicom raises on bytes that are no data set."""
+    return read_dataset(BytesIO(data), transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN, is_little_endian=True)
+
+
+def encode_identifier(ds: Dataset, transfer_syntax_uid: str) -> bytes:
+    stream = DicomBytesIO()
+    stream.is_little_endian = True
+    stream.is_implicit_VR = transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN
+    write_dataset(stream, ds)
+    return stream.getvalue()
 
 
 def study_filter(identifier: Dataset) -> Callable[[StudyEntry], bool]:

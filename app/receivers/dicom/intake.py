@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,9 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
+from app.dicom.network.pdu import Buffer
+from app.dicom.part10 import write_part10
+from app.domain.study import IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
 from app.receivers.dicom.ledger import Patient, Study, StudyLedger
 from app.receivers.dicom.lies import NOT_KEPT, Liar, Lie, duplicate_of
 from app.receivers.dicom.options import DicomReceiverOptions
@@ -51,10 +53,11 @@ class Intake:
         if self._journal is not None:
             self._journal.close()
 
-    def take(self, data: BytesIO, implicit_vr: bool, sop_instance_uid: str, part10: Callable[[], bytes]) -> int:
-        """The status to answer with. ``part10`` gives the instance as a file's content, where it is to be kept."""
+    def take(self, instance: EncodedInstance) -> int:
+        """The status to answer with. The instance's data is not looked at after the call."""
+        sop_instance_uid = instance.sop_instance_uid
         try:
-            study = read_study(data, implicit_vr)
+            study = read_study(instance.data, instance.transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN)
         except Exception as error:  # pydicom raises many kinds on bytes that are no data set
             _log.warning("instance not understood", instance=sop_instance_uid, error=str(error))
             return CANNOT_UNDERSTAND
@@ -65,7 +68,7 @@ class Intake:
         study = replace(study, patient=patient)
         try:
             if self._keep is not None and lie not in NOT_KEPT:
-                write_instance(self._keep, sop_instance_uid, part10())
+                write_instance(self._keep, instance)
             self._write(study, lie, sop_instance_uid)
         except OSError as error:
             _log.warning("instance not written", instance=sop_instance_uid, error=str(error))
@@ -113,10 +116,9 @@ def _description(study: Study, lie: Lie | None) -> Record:
     return record if lie is None else record | {"lie": lie.value}
 
 
-def read_study(data: BytesIO, implicit_vr: bool) -> Study:
+def read_study(data: Buffer, implicit_vr: bool) -> Study:
     """Read an encoded little-endian data set as far as (0020,000D), well before the pixels."""
-    data.seek(0)
-    ds = read_dataset(data, implicit_vr, is_little_endian=True, stop_when=_after_study_instance_uid)
+    ds = read_dataset(BytesIO(data), implicit_vr, is_little_endian=True, stop_when=_after_study_instance_uid)
     patient = Patient(
         id=_text(ds, "PatientID"),
         name=_text(ds, "PatientName").rstrip("^"),
@@ -126,12 +128,13 @@ def read_study(data: BytesIO, implicit_vr: bool) -> Study:
     return Study(_text(ds, "StudyInstanceUID"), _text(ds, "AccessionNumber"), patient)
 
 
-def write_instance(folder: Path, sop_instance_uid: str, content: bytes) -> None:
+def write_instance(folder: Path, instance: EncodedInstance) -> None:
     """Write under a name made from the UID's hash, whole or not at all; the same instance again replaces."""
-    name = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32] + ".dcm"
+    name = hashlib.sha256(instance.sop_instance_uid.encode()).hexdigest()[:32] + ".dcm"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-        file.write(content)
+        file.write(write_part10(instance))
+        file.write(instance.data)
         file.flush()
         os.fsync(file.fileno())
     Path(file.name).replace(folder / name)

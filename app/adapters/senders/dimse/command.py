@@ -54,12 +54,12 @@ def encode_store_request(message_id: int, sop_class_uid: str, sop_instance_uid: 
     """The command set of a C-STORE-RQ with medium priority."""
     return encode_command_set(
         {
-            command_set.AFFECTED_SOP_CLASS_UID: sop_class_uid,
+            command_set.AFFECTED_SOP_CLASS_UID: sop_class_uid.encode("ascii"),
             command_set.COMMAND_FIELD: command_set.C_STORE_RQ,
             command_set.MESSAGE_ID: message_id,
             command_set.PRIORITY: 0,
             command_set.DATA_SET_TYPE: command_set.HAS_DATA_SET,
-            command_set.AFFECTED_SOP_INSTANCE_UID: sop_instance_uid,
+            command_set.AFFECTED_SOP_INSTANCE_UID: sop_instance_uid.encode("ascii"),
         }
     )
 
