@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
 from app.receivers.dicom.find import study_answer, study_filter
-from app.receivers.dicom.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Intake, read_study
+from app.receivers.dicom.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Intake
 from app.receivers.dicom.ledger import Patient, Study, StudyEntry, StudyLedger
 from app.receivers.dicom.lies import Liar, Lie, duplicate_of
 from app.receivers.dicom.options import DicomReceiverOptions
+from app.receivers.dicom.reading import read, read_study, scan
 from tests.contract.instances import CT_IMAGE_STORAGE, instance
 
 
@@ -40,6 +42,52 @@ def test_the_study_of_an_instance_is_read(transfer_syntax: str, character_set: s
 
 def test_a_truncated_data_set_is_read_as_far_as_it_matters() -> None:
     assert read_study(bytes(instance(4).data)[:-20], False).accession == "7K3QX0AB00004"
+
+
+def test_a_usual_instance_is_not_left_to_pydicom() -> None:
+    assert scan(instance().data) is not None
+
+
+VRS = st.sampled_from(("UI", "LO", "PN", "DA", "CS", "SH", "AE", "US", "OB", "SQ", "UN", "UT", "OV", "ZZ", "ox", "  "))
+VALUES = (
+    st.sampled_from((b"ISO_IR 100", b"ISO_IR 192", b"ISO_IR 6 ", b"ISO 2022 IR 87", b"\\ISO 2022 IR 149", b"latin"))
+    | st.text("A^= \\.1\0\x1bé", max_size=8).map(lambda text: text.encode("latin-1"))
+    | st.binary(max_size=8)
+)
+TAGS = st.sampled_from(
+    (
+        *(0x00020010, 0x00080005, 0x00080016, 0x00080050, 0x00081140, 0x00090010, 0x00100010, 0x00100020, 0x00100030),
+        *(0x00100040, 0x00101000, 0x0020000D, 0x0020000E, 0x7FE00010, 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD),
+    )
+)
+
+
+@st.composite
+def encoded(draw: st.DrawFn) -> bytes:
+    """A data set in explicit VR, most often with what is read, in order and whole, but not always."""
+    tags = draw(st.lists(TAGS, max_size=9, unique=True).map(sorted) | st.lists(TAGS, max_size=9))
+    data = b""
+    for tag in tags:
+        vr, value = draw(VRS), draw(VALUES)
+        length = draw(st.sampled_from((len(value),) * 12 + (len(value) + 1, 0xFFFF, 0)))
+        head = struct.pack("<HH2s", tag >> 16, tag & 0xFFFF, vr.encode())
+        is_long = vr in ("OB", "SQ", "UN", "UT", "OV")
+        if is_long and draw(st.integers(0, 9)) == 0:
+            length = 0xFFFFFFFF
+        data += head + (struct.pack("<HI", 0, length) if is_long else struct.pack("<H", length)) + value
+    return data[: len(data) - draw(st.sampled_from((0, 0, 0, 1, 5, 9)))]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's about what it reads
+@settings(max_examples=500, deadline=None)
+@given(encoded())
+def test_what_is_read_without_pydicom_is_what_pydicom_reads(data: bytes) -> None:
+    texts = scan(data)
+    if texts is not None:
+        read_by_pydicom = read(data, False)
+        assert {tag: text for tag, text in read_by_pydicom.items() if text} == {
+            tag: text for tag, text in texts.items() if text
+        }
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's about what it reads

@@ -6,20 +6,16 @@ import hashlib
 import os
 import tempfile
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import structlog
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
 
-from app.dicom.network.pdu import Buffer
 from app.dicom.part10 import write_part10
 from app.domain.study import IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
 from app.receivers.dicom.ledger import Patient, Study, StudyLedger
 from app.receivers.dicom.lies import NOT_KEPT, Liar, Lie, duplicate_of
 from app.receivers.dicom.options import DicomReceiverOptions
+from app.receivers.dicom.reading import read_study
 from app.receivers.journal import Journal, Record
 
 SUCCESS = 0x0000
@@ -27,8 +23,6 @@ OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 
 _log = structlog.get_logger()
-
-_STUDY_INSTANCE_UID = 0x0020000D
 
 
 class Intake:
@@ -116,18 +110,6 @@ def _description(study: Study, lie: Lie | None) -> Record:
     return record if lie is None else record | {"lie": lie.value}
 
 
-def read_study(data: Buffer, implicit_vr: bool) -> Study:
-    """Read an encoded little-endian data set as far as (0020,000D), well before the pixels."""
-    ds = read_dataset(BytesIO(data), implicit_vr, is_little_endian=True, stop_when=_after_study_instance_uid)
-    patient = Patient(
-        id=_text(ds, "PatientID"),
-        name=_text(ds, "PatientName").rstrip("^"),
-        birth_date=_text(ds, "PatientBirthDate"),
-        sex=_text(ds, "PatientSex"),
-    )
-    return Study(_text(ds, "StudyInstanceUID"), _text(ds, "AccessionNumber"), patient)
-
-
 def write_instance(folder: Path, instance: EncodedInstance) -> None:
     """Write under a name made from the UID's hash, whole or not at all; the same instance again replaces."""
     name = hashlib.sha256(instance.sop_instance_uid.encode()).hexdigest()[:32] + ".dcm"
@@ -138,16 +120,3 @@ def write_instance(folder: Path, instance: EncodedInstance) -> None:
         file.flush()
         os.fsync(file.fileno())
     Path(file.name).replace(folder / name)
-
-
-def _after_study_instance_uid(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return int(tag) > _STUDY_INSTANCE_UID
-
-
-def _text(ds: Dataset, keyword: str) -> str:
-    raw = ds.get_item(keyword)
-    if raw is None:
-        return ""
-    if isinstance(raw.value, bytes) and raw.value.isascii() and b"\x1b" not in raw.value:
-        return raw.value.decode("ascii").strip(" \0")  # the usual case; pydicom's conversion takes ten times as long
-    return str(ds.get(keyword) or "").strip(" \0")
