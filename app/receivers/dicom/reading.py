@@ -1,7 +1,7 @@
 """Whose an instance is: its data set is read as far as (0020,000D), well before the pixels.
 
-A data set as almost all are is read here: explicit VR, elements of defined length in ascending order, a usual character
-set and ASCII where it matters. Any other, and any that is damaged, is read by pydicom, with ten times the effort.
+A data set as almost all are is read here: explicit VR, elements of defined length in ascending order, and a character
+set without escape sequences. Any other, and any that is damaged, is read by pydicom, with ten times the effort.
 
     group[2] number[2] VR[2] length[2]           value      most VRs (PS3.5 section 7.1.2)
     group[2] number[2] VR[2] 0000 length[4]      value      the VRs of ``_LONG``
@@ -9,6 +9,7 @@ set and ASCII where it matters. Any other, and any that is damaged, is read by p
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from struct import Struct
 from typing import Final
@@ -28,10 +29,16 @@ _PATIENT_BIRTH_DATE: Final = 0x00100030
 _PATIENT_SEX: Final = 0x00100040
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 
-_WANTED: Final = frozenset(
-    (_ACCESSION_NUMBER, _PATIENT_NAME, _PATIENT_ID, _PATIENT_BIRTH_DATE, _PATIENT_SEX, _STUDY_INSTANCE_UID)
-)
-_USUAL_CHARACTER_SETS: Final = frozenset((b"", b"ISO_IR 6 ", b"ISO_IR 100", b"ISO_IR 192"))
+# What is read, with the VRs in which it may be other than ASCII.
+WANTED: Final = {
+    _ACCESSION_NUMBER: b"SH",
+    _PATIENT_NAME: b"PN",
+    _PATIENT_ID: b"LO",
+    _PATIENT_BIRTH_DATE: None,
+    _PATIENT_SEX: None,
+    _STUDY_INSTANCE_UID: None,
+}
+_CODECS: Final = {b"": "ascii", b"ISO_IR 6 ": "ascii", b"ISO_IR 100": "latin-1", b"ISO_IR 192": "utf-8"}
 
 _ELEMENT = Struct("<HH2sH")
 _LONG_LENGTH = Struct("<I")
@@ -62,38 +69,55 @@ def read_study(data: Buffer, implicit_vr: bool) -> Study:
 def scan(data: Buffer) -> dict[int, str] | None:
     """The values that are wanted, by tag, of a data set in explicit VR; None where it is not as almost all are."""
     texts: dict[int, str] = {}
+    codec = "ascii"
     position, before, size = 0, -1, len(data)
-    while position < size:
-        if position + _ELEMENT.size > size:
-            return None
-        group, number, vr, length = _ELEMENT.unpack_from(data, position)
-        tag = group << 16 | number
-        position += _ELEMENT.size
-        if vr not in _SHORT:
-            if vr not in _LONG or position + _LONG_LENGTH.size > size:
+    try:
+        while position < size:
+            group, number, vr, length = _ELEMENT.unpack_from(data, position)
+            tag = group << 16 | number
+            position += 8
+            if vr not in _SHORT:
+                if vr not in _LONG:
+                    return None
+                (length,) = _LONG_LENGTH.unpack_from(data, position)
+                position += 4
+            if tag > _STUDY_INSTANCE_UID:
+                break
+            start, position = position, position + length
+            if tag <= before or position > size or length == _UNDEFINED:
                 return None
-            (length,) = _LONG_LENGTH.unpack_from(data, position)
-            position += _LONG_LENGTH.size
-        if tag > _STUDY_INSTANCE_UID:
-            break
-        start, position = position, position + length
-        if tag <= before or position > size or length == _UNDEFINED:
-            return None
-        before = tag
-        if tag in _WANTED:
-            value = bytes(data[start:position])
-            if not _is_plain(value):
-                return None
-            texts[tag] = _stripped(value)
-        elif tag == _SPECIFIC_CHARACTER_SET and bytes(data[start:position]) not in _USUAL_CHARACTER_SETS:
-            return None
+            before = tag
+            if tag in WANTED:
+                texts[tag] = _decoded(bytes(data[start:position]), codec, vr == WANTED[tag])
+            elif tag == _SPECIFIC_CHARACTER_SET:
+                codec = _codec(vr, bytes(data[start:position]))
+    except (struct.error, ValueError):  # cut off, or text that is unusual
+        return None
     return texts
+
+
+def _codec(vr: bytes, value: bytes) -> str:
+    """Of a Specific Character Set. Raises ValueError where it is an unusual one."""
+    if vr != b"CS" or value not in _CODECS:
+        raise ValueError(value)
+    return _CODECS[value]
+
+
+def _decoded(value: bytes, codec: str, is_text: bool) -> str:
+    """Raises ValueError where this is not plain text of a single value."""
+    if b"\x1b" in value:
+        raise ValueError(value)
+    if not value.isascii():
+        if not is_text or b"\\" in value or b"=" in value:
+            raise ValueError(value)
+        return value.decode(codec).strip(" \0")
+    return value.decode("ascii").strip(" \0")
 
 
 def read(data: Buffer, implicit_vr: bool) -> dict[int, str]:
     """The same by pydicom, of any data set."""
     ds = read_dataset(BytesIO(data), implicit_vr, is_little_endian=True, stop_when=_after_study_instance_uid)
-    return {tag: _text(ds, tag) for tag in _WANTED}
+    return {tag: _text(ds, tag) for tag in WANTED}
 
 
 def _after_study_instance_uid(tag: BaseTag, vr: str | None, length: int) -> bool:
@@ -104,15 +128,6 @@ def _text(ds: Dataset, tag: int) -> str:
     if tag not in ds:
         return ""
     raw = ds.get_item(tag)
-    if isinstance(raw.value, bytes) and _is_plain(raw.value):
-        return _stripped(raw.value)
+    if isinstance(raw.value, bytes) and raw.value.isascii() and b"\x1b" not in raw.value:
+        return raw.value.decode("ascii").strip(" \0")
     return str(ds[tag].value or "").strip(" \0")
-
-
-def _is_plain(value: bytes) -> bool:
-    """Whether it is ASCII whatever the character set: no escape sequences (PS3.5 section 6.1.2.5)."""
-    return value.isascii() and b"\x1b" not in value
-
-
-def _stripped(value: bytes) -> str:
-    return value.decode("ascii").strip(" \0")
