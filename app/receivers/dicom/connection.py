@@ -43,12 +43,15 @@ class PeerFault(Exception):
 
 
 class PeerConnection:
-    """A connection of one thread. Every method raises OSError when it is lost."""
+    """A connection of one thread. Every method raises OSError when it is lost.
+
+    Its socket has one time limit for all calls, for another one is a system call; longer waits take several.
+    """
 
     def __init__(self, connected: socket.socket, limits: PeerLimits) -> None:
         self._socket = connected
         self._limits = limits
-        self._timeout = connected.gettimeout()
+        connected.settimeout(min(limits.pdu_seconds, limits.request_seconds, limits.idle_seconds))
         self._readable = select.poll()
         self._readable.register(connected, select.POLLIN)
         self._buffer = bytearray(_BUFFER)
@@ -63,10 +66,9 @@ class PeerConnection:
         """
         if self._begin == self._end:
             self._begin = self._end = 0
-            if not self._read(seconds):
+            if not self._read(time.monotonic() + seconds):
                 return None
-        size = HEADER_SIZE
-        until = 0.0
+        size, until = HEADER_SIZE, 0.0
         while True:
             there = self._end - self._begin
             if there >= HEADER_SIZE:
@@ -76,8 +78,7 @@ class PeerConnection:
                     begin, self._begin = self._begin, self._begin + size
                     return kind, memoryview(self._buffer)[begin + HEADER_SIZE : self._begin]
             until = until or time.monotonic() + self._limits.pdu_seconds
-            self._make_room(size)
-            if not self._read_until(until):
+            if not self._read_on(size, until):
                 return None
 
     def has_input(self) -> bool:
@@ -92,8 +93,7 @@ class PeerConnection:
         Raises:
             TimeoutError: the peer does not take it in time.
         """
-        self._wait_at_most(self._limits.pdu_seconds)
-        self._socket.sendall(parts[0] if len(parts) == 1 else b"".join(parts))
+        self._socket.sendall(b"".join(parts))
 
     def close(self) -> None:
         """Say that nothing more will come, and take for a moment what still comes, though nobody wants it.
@@ -102,10 +102,11 @@ class PeerConnection:
         """
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._socket, socket.SHUT_WR)  # of TLS, too, without a word to its peer
+            self._socket.settimeout(_DRAIN_SECONDS)
             until = time.monotonic() + _DRAIN_SECONDS
             for _ in range(_DRAINED):
                 self._begin = self._end = 0
-                if not self._read(max(until - time.monotonic(), 0.001)):
+                if not self._read(until) or time.monotonic() > until:
                     break
         self._socket.close()
 
@@ -127,23 +128,24 @@ class PeerConnection:
         self._buffer[: len(rest)] = rest
         self._begin, self._end = 0, len(rest)
 
-    def _read_until(self, until: float) -> int:
-        seconds = until - time.monotonic()
-        try:
-            if seconds > 0:
-                return self._read(seconds)
-        except TimeoutError:
-            pass
+    def _read_on(self, size: int, until: float) -> int:
+        """More of a PDU that has so many bytes, and should be whole by then."""
+        self._make_room(size)
+        with contextlib.suppress(TimeoutError):
+            count = self._read(until)
+            if time.monotonic() <= until:
+                return count
         raise PeerFault("a PDU that comes too slowly")
 
-    def _read(self, seconds: float) -> int:
-        """Bytes that came; none at the end of the connection."""
-        self._wait_at_most(seconds)
-        count = self._socket.recv_into(memoryview(self._buffer)[self._end :])
-        self._end += count
-        return count
-
-    def _wait_at_most(self, seconds: float) -> None:
-        if seconds != self._timeout:  # a system call
-            self._socket.settimeout(seconds)
-            self._timeout = seconds
+    def _read(self, until: float) -> int:
+        """Bytes that came; none at the end of the connection. Raises TimeoutError where none came by then."""
+        target = memoryview(self._buffer)[self._end :]
+        while True:
+            try:
+                count = self._socket.recv_into(target)
+            except TimeoutError:
+                if time.monotonic() >= until:
+                    raise
+            else:
+                self._end += count
+                return count
