@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
-from app.receivers.dicom.find import study_answer, study_filter
+from app.receivers.dicom.find import decode_identifier, encode_identifier, study_answer, study_filter
 from app.receivers.dicom.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Intake
 from app.receivers.dicom.ledger import Patient, Study, StudyEntry, StudyLedger
 from app.receivers.dicom.lies import Liar, Lie, duplicate_of
@@ -198,6 +199,25 @@ def test_a_query_matches(keys: dict[str, object], matches: bool) -> None:
     assert study_filter(query(**keys))(ENTRY) is matches
 
 
+@given(st.text("aB.*?", max_size=12), st.text("aB.\n", max_size=12))
+def test_wildcards_match_as_in_file_names(pattern: str, text: str) -> None:
+    entry = StudyEntry(Study("1.2.3", text, Patient("", "", "", "")))
+    assert study_filter(query(AccessionNumber=pattern))(entry) is (not pattern or fnmatchcase(text, pattern))
+
+
+def test_many_wildcards_take_no_longer_than_few() -> None:
+    entry = StudyEntry(Study("1.2.3", "A" * 200, Patient("", "", "", "")))
+    assert not study_filter(query(AccessionNumber="*A?" * 60 + "B"))(entry)
+
+
+@pytest.mark.parametrize("transfer_syntax", [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN])
+def test_an_answer_is_a_data_set(transfer_syntax: str) -> None:
+    entry = StudyEntry(Study("1.2.3", "7K3", Patient("P" * 100_000, "山田^太郎", "", "F")))
+    answer = study_answer(entry, query(PatientName="", PatientID="", AccessionNumber="", PatientSex=""), "YEETER")
+    ds = decode_identifier(encode_identifier(answer, transfer_syntax), transfer_syntax)
+    assert {element.keyword: str(element.value) for element in ds} == answer | {"PatientID": "P" * 0xFFFE}
+
+
 @given(st.text("A.*?[]\\^$7", max_size=12))
 def test_any_key_can_be_asked_for(text: str) -> None:
     study_filter(query(AccessionNumber=text))(ENTRY)
@@ -206,7 +226,7 @@ def test_any_key_can_be_asked_for(text: str) -> None:
 def test_an_answer_has_what_was_asked_for_and_is_known() -> None:
     asked = query(AccessionNumber="*", PatientName="", NumberOfStudyRelatedInstances="", StudyDescription="")
     answer = study_answer(ENTRY, asked, "YEETER")
-    assert {element.keyword: str(element.value) for element in answer} == {
+    assert answer == {
         "SpecificCharacterSet": "ISO_IR 192",
         "AccessionNumber": "7K3QX0AB00001",
         "QueryRetrieveLevel": "STUDY",
