@@ -40,16 +40,20 @@ class Service(Enum):
     QUERY = auto()
 
 
-def _storage_classes() -> set[str]:
+_STORED = "1.2.840.10008.5.1.4.1.1."  # begins the storage SOP classes, those of deliveries in radiotherapy excepted
+_NOT_A_PATIENTS = frozenset(_STORED + end for end in ("200.1", "200.3", "200.7", "201.1"))  # protocols, inventories
+_ELSEWHERE = frozenset(("1.2.840.10008.5.1.4.34.7", "1.2.840.10008.5.1.4.34.10"))
+_NEWER = frozenset(_STORED + end for end in ("9.100.1", "9.100.2", "66.7", "66.8"))  # than pydicom's dictionary
+
+
+def _storage_classes() -> frozenset[str]:
     """The standard's SOP classes for what belongs to a patient's study (PS3.4 table B.5-1)."""
-    composite, others = "1.2.840.10008.5.1.4.1.1.", ("1.2.840.10008.5.1.4.1.1.200.", "1.2.840.10008.5.1.4.1.1.201.")
     known = {
         uid
         for uid, (name, kind, other_standard, retired, _) in UID_dictionary.items()
         if kind == "SOP Class" and "Storage" in name and not other_standard and not retired
     }
-    newer = {composite + end for end in ("9.100.1", "9.100.2", "66.7", "66.8")}  # than pydicom's dictionary
-    return {uid for uid in known if uid.startswith(composite) and not uid.startswith(others)} | newer
+    return _NEWER | _ELSEWHERE | {uid for uid in known if uid.startswith(_STORED)} - _NOT_A_PATIENTS
 
 
 SERVICES: Final = dict.fromkeys(_storage_classes(), Service.STORAGE) | {
