@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
-from select import select
 from typing import Any, Final
 
 import structlog
@@ -105,7 +105,10 @@ class Listener:
             thread.join(max(until - time.monotonic(), 0))
 
     def _accept_all(self) -> None:
-        while self._closing not in select([self._socket, self._closing], [], [])[0]:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        poll.register(self._closing, select.POLLIN)
+        while self._closing.fileno() not in dict(poll.poll()):
             try:
                 connection, peer = self._socket.accept()
             except OSError as error:  # the peer is gone already, or too many files are open
