@@ -1,7 +1,7 @@
 """Whose an instance is: its data set is read as far as (0020,000D), well before the pixels.
 
-A data set as almost all are is read here: explicit VR, elements of defined length in ascending order, and a character
-set without escape sequences. Any other, and any that is damaged, is read by pydicom, with ten times the effort.
+A data set as almost all are is read here: explicit VR, elements of defined length, and a character set without
+escape sequences. Any other, and any that is damaged, is read by pydicom, with ten times the effort.
 
     group[2] number[2] VR[2] length[2]           value      most VRs (PS3.5 section 7.1.2)
     group[2] number[2] VR[2] 0000 length[4]      value      the VRs of ``_LONG``
@@ -28,6 +28,7 @@ _PATIENT_ID: Final = 0x00100020
 _PATIENT_BIRTH_DATE: Final = 0x00100030
 _PATIENT_SEX: Final = 0x00100040
 _STUDY_INSTANCE_UID: Final = 0x0020000D
+_LAST_GROUP: Final = _STUDY_INSTANCE_UID >> 16
 
 # What is read, with the VRs in which it may be other than ASCII.
 WANTED: Final = {
@@ -38,9 +39,10 @@ WANTED: Final = {
     _PATIENT_SEX: None,
     _STUDY_INSTANCE_UID: None,
 }
+_SWAPPED: Final = {tag >> 16 | (tag & 0xFFFF) << 16: tag for tag in (*WANTED, _SPECIFIC_CHARACTER_SET)}  # as one number
 _CODECS: Final = {b"": "ascii", b"ISO_IR 6 ": "ascii", b"ISO_IR 100": "latin-1", b"ISO_IR 192": "utf-8"}
 
-_ELEMENT = Struct("<HH2sH")
+_ELEMENT = Struct("<I2sH")  # the tag's halves are swapped
 _LONG_LENGTH = Struct("<I")
 _LONG: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _SHORT: Final = frozenset(
@@ -49,7 +51,6 @@ _SHORT: Final = frozenset(
         *(b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
     )
 )
-_UNDEFINED: Final = 0xFFFFFFFF
 
 
 def read_study(data: Buffer, implicit_vr: bool) -> Study:
@@ -68,32 +69,36 @@ def read_study(data: Buffer, implicit_vr: bool) -> Study:
 
 def scan(data: Buffer) -> dict[int, str] | None:
     """The values that are wanted, by tag, of a data set in explicit VR; None where it is not as almost all are."""
-    texts: dict[int, str] = {}
-    codec = "ascii"
-    position, before, size = 0, -1, len(data)
+    found: dict[int, tuple[bytes, bytes]] = {}  # VR and value
+    position, size = 0, len(data)
     try:
         while position < size:
-            group, number, vr, length = _ELEMENT.unpack_from(data, position)
-            tag = group << 16 | number
+            swapped, vr, length = _ELEMENT.unpack_from(data, position)
             position += 8
             if vr not in _SHORT:
                 if vr not in _LONG:
                     return None
                 (length,) = _LONG_LENGTH.unpack_from(data, position)
                 position += 4
-            if tag > _STUDY_INSTANCE_UID:
+            if swapped & 0xFFFF >= _LAST_GROUP and _is_beyond(swapped):
                 break
-            start, position = position, position + length
-            if tag <= before or position > size or length == _UNDEFINED:
-                return None
-            before = tag
-            if tag in WANTED:
-                texts[tag] = _decoded(bytes(data[start:position]), codec, vr == WANTED[tag])
-            elif tag == _SPECIFIC_CHARACTER_SET:
-                codec = _codec(vr, bytes(data[start:position]))
-    except (struct.error, ValueError):  # cut off, or text that is unusual
+            if swapped in _SWAPPED:
+                found[_SWAPPED[swapped]] = vr, bytes(data[position : position + length])
+            position += length
+        return _texts(found) if position <= size else None  # a value is cut off, or its length undefined
+    except (struct.error, ValueError):  # an element is cut off, or text is unusual
         return None
-    return texts
+
+
+def _is_beyond(swapped: int) -> bool:
+    """Whether a tag comes after the last one that is wanted."""
+    return (swapped & 0xFFFF) << 16 | swapped >> 16 > _STUDY_INSTANCE_UID
+
+
+def _texts(found: dict[int, tuple[bytes, bytes]]) -> dict[int, str]:
+    """Raises ValueError where one is unusual."""
+    codec = _codec(*found.pop(_SPECIFIC_CHARACTER_SET, (b"CS", b"")))
+    return {tag: _decoded(value, codec, vr == WANTED[tag]) for tag, (vr, value) in found.items()}
 
 
 def _codec(vr: bytes, value: bytes) -> str:
