@@ -35,8 +35,7 @@ class LimitedSocket(AssociationSocket):  # type: ignore[misc]
         assoc.dul.event_queue.get_nowait()  # it announced the connection, which is known already
         assoc.dul.socket = self
         self.connected = connected  # also when ``socket`` is None already
-        self.latest = time.monotonic()  # when something was last read
-        self._begun = self.latest  # and when the PDU of that began
+        self._begun = time.monotonic()  # when the PDU that is being read began
         self._limits = limits
         connected.settimeout(limits.pdu_seconds)  # a write, too, ends when it makes no progress for that long
 
@@ -46,9 +45,8 @@ class LimitedSocket(AssociationSocket):  # type: ignore[misc]
         Raises:
             OSError: the PDU, or the message that it is a part of, is too long, or it does not come to its end in time.
         """
-        self.latest = time.monotonic()
         if nr_bytes == _HEADER_SIZE:
-            self._begun = self.latest
+            self._begun = time.monotonic()
         if nr_bytes > self._limits.pdu_size:
             raise self._refuse(f"a PDU of {nr_bytes} bytes")
         if nr_bytes > _HEADER_SIZE and self._message_size() + nr_bytes > self._limits.message_size:

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN
-from app.receivers.dicom.listener import Listener
 from tests.contract.instances import CT_IMAGE_STORAGE
+from tests.contract.pynetdicom_server import PynetdicomServer
 
 
 class ReferenceScp:
@@ -48,7 +48,7 @@ class ReferenceScp:
 
     @property
     def address(self) -> str:
-        return f"{self.aet}@127.0.0.1:{self._listener.port}"
+        return f"{self.aet}@127.0.0.1:{self._server.port}"
 
     def wait_until_ended(self, count: int, seconds: float = 10.0) -> None:
         """Until so many associations have ended."""
@@ -62,13 +62,13 @@ class ReferenceScp:
             (evt.EVT_RELEASED, self._note_ended),
             (evt.EVT_ABORTED, self._note_ended),
         ]
-        self._listener = Listener(self._ae, ("127.0.0.1", 0), handlers)
+        self._server = PynetdicomServer(self._ae, handlers)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.close()
+        self._server.close()
 
     def _note_accepted(self, event: Any) -> None:
         with self._changed:

@@ -12,7 +12,7 @@ from struct import Struct
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from app.adapters.senders.dimse import command, pdu
+from app.dicom.network import command_set, pdu
 
 _HEADER = Struct(">BxI")
 
@@ -57,9 +57,9 @@ class Peer:
             for value in received.values:
                 (request if value.is_command else data).extend(value.data)
                 if value.is_last and not value.is_command:
-                    elements = command.decode_command_set(request)
-                    self._stored.append(elements[command.AFFECTED_SOP_INSTANCE_UID].decode().strip("\0"))
-                    (message_id,) = struct.unpack("<H", elements[command.MESSAGE_ID])
+                    elements = command_set.decode_command_set(request)
+                    self._stored.append(elements[command_set.AFFECTED_SOP_INSTANCE_UID].decode().strip("\0"))
+                    (message_id,) = struct.unpack("<H", elements[command_set.MESSAGE_ID])
                     return value.context_id, message_id, bytes(data)
 
     def has_more(self, seconds: float) -> bool:
@@ -156,9 +156,12 @@ class ScriptedScp:
 
 def store_response(context_id: int, message_id: int, status: int | None) -> pdu.DataTransfer:
     """A C-STORE-RSP; without a status where that is None."""
-    elements = [(command.COMMAND_FIELD, command.C_STORE_RSP), (command.MESSAGE_ID_BEING_RESPONDED_TO, message_id)]
-    elements.append((command.DATA_SET_TYPE, command.NO_DATA_SET))
+    elements = [
+        (command_set.COMMAND_FIELD, command_set.C_STORE_RSP),
+        (command_set.MESSAGE_ID_BEING_RESPONDED_TO, message_id),
+    ]
+    elements.append((command_set.DATA_SET_TYPE, command_set.NO_DATA_SET))
     if status is not None:
-        elements.append((command.STATUS, status))
+        elements.append((command_set.STATUS, status))
     encoded = b"".join(struct.pack("<HHIH", 0, element, 2, value) for element, value in elements)
     return pdu.DataTransfer((pdu.DataValue(context_id, True, True, encoded),))

@@ -18,10 +18,10 @@ from app.domain import identity
 from app.domain.destination import DicomDestination
 from app.domain.errors import NotAnswerable, Unavailable
 from app.domain.study import ArchivedStudy, EncodedInstance
-from app.receivers.dicom.listener import Listener
 from app.receivers.dicom.options import DicomReceiverOptions
 from app.receivers.dicom.server import DicomReceiver
 from tests.contract.instances import instance
+from tests.contract.pynetdicom_server import PynetdicomServer
 from tests.services.dcmtk import Storescp
 from tests.services.orthanc import Orthanc
 from tests.services.processes import free_port
@@ -155,11 +155,11 @@ class QueryScp:
         self._handlers = [(event, handler) for event, handler in given.items() if handler]
 
     def __enter__(self) -> DicomDestination:
-        self._listener = Listener(self._ae, ("127.0.0.1", 0), self._handlers)
-        return DicomDestination(aet="QUERY", host="127.0.0.1", port=self._listener.port)
+        self._server = PynetdicomServer(self._ae, self._handlers)
+        return DicomDestination(aet="QUERY", host="127.0.0.1", port=self._server.port)
 
     def __exit__(self, *error: object) -> None:
-        self._listener.close()
+        self._server.close()
 
 
 def one_study(accession: str = "7K3QX0AB00001") -> Dataset:

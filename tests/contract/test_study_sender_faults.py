@@ -11,7 +11,8 @@ from contextlib import closing
 
 import pytest
 
-from app.adapters.senders.dimse import DimseStudySender, PoolLimits, TimeLimits, pdu
+from app.adapters.senders.dimse import DimseStudySender, PoolLimits, TimeLimits
+from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import OutcomeUnknown, PermanentError, TemporaryError, TransportFault
 from app.domain.study import StoreResult

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from app.adapters.senders.dimse import DimseStudySender, TimeLimits, pdu
+from app.adapters.senders.dimse import DimseStudySender, TimeLimits
+from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import OutcomeUnknown, PermanentError, TemporaryError
 from app.domain.study import EncodedInstance, StoreResult

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.adapters.senders.dimse import TimeLimits, pdu
+from app.adapters.senders.dimse import TimeLimits
 from app.adapters.senders.dimse.association import Association, AssociationFault
 from app.adapters.senders.dimse.command import StoreResponse
 from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
 from app.adapters.senders.dimse.negotiation import PendingAssociation
+from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError, TransportFault
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 import pytest
 
 from app.adapters.archive.dicom_query import DicomArchiveQuery
-from app.adapters.senders.dimse import DimseStudySender, TimeLimits, pdu
+from app.adapters.senders.dimse import DimseStudySender, TimeLimits
+from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import OutcomeUnknown, PermanentError, TransportFault, Unavailable
 from app.domain.study import StoreOutcome, StoreResult

@@ -8,8 +8,8 @@ _WIRE = (
     Mutant(
         name="empty-status-as-success",
         promise="an answer without a status is no answer: the outcome is unknown, and the same instance is sent again",
-        file="app/adapters/senders/dimse/command.py",
-        old='        raise PduError(f"an answer with {len(value)} bytes in (0000,{element:04X}) where 2 belong")',
+        file="app/dicom/network/command_set.py",
+        old='        raise PduError(f"{len(value)} bytes in (0000,{element:04X}) where 2 belong")',
         new="        return 0",
         tests=("tests/contract/test_study_sender_faults.py",),
     ),

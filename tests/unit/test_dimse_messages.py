@@ -11,7 +11,9 @@ from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode as decode_dataset
 from pynetdicom.dsutils import encode as encode_dataset
 
-from app.adapters.senders.dimse import command, messages, pdu
+from app.adapters.senders.dimse import command, messages
+from app.dicom.network import pdu
+from app.dicom.network.fragments import fragment
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 UID = "2.25.1234567"
@@ -26,7 +28,7 @@ def test_a_request_has_the_bytes_of_its_command_set_and_data_set(
 ) -> None:
     form = messages.StoreForm(3, max_pdu, sop_class, len(uid))
     encoded = command.encode_store_request(message_id, sop_class, uid)
-    expected = messages.fragment(3, True, encoded, max_pdu) + messages.fragment(3, False, data, max_pdu)
+    expected = fragment(3, True, encoded, max_pdu) + fragment(3, False, data, max_pdu)
     assert b"".join(form.request(message_id, uid, data)) == b"".join(expected)
 
 

@@ -14,7 +14,9 @@ from pynetdicom.dsutils import decode as decode_dataset
 from pynetdicom.dsutils import encode as encode_dataset
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
 
-from app.adapters.senders.dimse import command, messages, pdu
+from app.adapters.senders.dimse import command
+from app.dicom.network import pdu
+from app.dicom.network.fragments import fragment
 from app.domain.study import StoreOutcome
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -138,7 +140,7 @@ def test_a_pdu_with_a_changed_byte_is_a_pdu_or_an_error(value: pdu.Pdu, data: st
 
 @given(st.binary(max_size=400), st.integers(8, 100), st.booleans())
 def test_fragments_respect_the_limit_and_join_to_the_data(data: bytes, max_pdu: int, is_command: bool) -> None:
-    encoded = b"".join(messages.fragment(5, is_command, memoryview(data), max_pdu))
+    encoded = b"".join(fragment(5, is_command, memoryview(data), max_pdu))
 
     joined = bytearray()
     lasts = []
@@ -156,19 +158,19 @@ def test_fragments_respect_the_limit_and_join_to_the_data(data: bytes, max_pdu: 
 
 def test_fragments_are_slices_of_the_data_not_copies() -> None:
     data = memoryview(bytes(100))
-    slices = messages.fragment(1, False, data, 46)[1::2]
+    slices = fragment(1, False, data, 46)[1::2]
     assert [len(part) for part in slices] == [40, 40, 20]
     assert all(isinstance(part, memoryview) and part.obj is data.obj for part in slices)
 
 
 def test_without_a_limit_everything_goes_into_one_pdu() -> None:
-    assert messages.fragment(1, False, bytes(50_000), 0)[0] == b"\x04\0" + b"\0\0\xc3\x56" + b"\0\0\xc3\x52" + b"\1\2"
+    assert fragment(1, False, bytes(50_000), 0)[0] == b"\x04\0" + b"\0\0\xc3\x56" + b"\0\0\xc3\x52" + b"\1\2"
 
 
 @pytest.mark.parametrize("max_pdu", [1, 6, 7])
 def test_a_limit_that_leaves_no_room_is_an_error(max_pdu: int) -> None:
     with pytest.raises(pdu.PduError, match="no room"):
-        messages.fragment(1, False, b"data", max_pdu)
+        fragment(1, False, b"data", max_pdu)
 
 
 def test_a_store_request_has_the_bytes_of_the_standard() -> None:

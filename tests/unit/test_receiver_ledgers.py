@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -75,8 +74,7 @@ class StudyReceiver:
             self.intake.open(self.file)
 
     def take(self, number: int) -> int:
-        one = INSTANCES[number]
-        return self.intake.take(BytesIO(one.data), False, one.sop_instance_uid, lambda: b"")
+        return self.intake.take(INSTANCES[number])
 
     def kept(self) -> list[StudyEntry]:
         return self.ledger.entries()

@@ -1,34 +1,23 @@
-"""One peer's connection to a pynetdicom server, so that no peer can take what the others need.
-
-Of pynetdicom's own: requests are collected while nobody answers them, and each connection asks a thousand times a
-second whether anything came, in each of its two threads, so that a hundred silent peers take a whole processor.
-"""
+"""One peer's connection, read as whole PDUs (PS3.8 section 9.3.1), so that no peer can take what the others need."""
 
 from __future__ import annotations
 
 import contextlib
-import queue
 import select
+import socket
 import ssl
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
-import structlog
-from pynetdicom.fsm import StateMachine
+from app.dicom.network.pdu import HEADER, HEADER_SIZE, Buffer, is_pdu_type
 
-from app.util.dicom_socket import LimitedSocket, ReadLimits
+_BUFFER: Final = 1 << 16  # bytes; it grows with the PDUs that come
+_DRAINED: Final = 64  # buffers
+_DRAIN_SECONDS: Final = 2.0
 
-AWAITING_REQUEST, AWAITING_END = "Sta2", "Sta13"  # states of the upper layer, PS3.8 section 9.2.2
-
-_CHUNK = 1 << 16
-_DRAINED = 64  # chunks
-
-_BEGINS_TO_NAP = 0.5  # seconds without a byte
-_LONGEST_NAP = 0.25  # seconds
-_NAP = 1 / 20  # of the silence so far: so much later may what ends it be noticed
-
-log = structlog.get_logger()
+_UNRECOGNIZED, _INVALID_PARAMETER = 1, 6  # reasons of an A-ABORT, PS3.8 section 9.3.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,80 +26,126 @@ class PeerLimits:
 
     waiting: int = 64  # connections that have not asked for an association; the one that waits longest makes room
     associations: int = 256  # more are rejected as transient
-    pipelined: int = 8  # requests that may wait; without negotiation it is one (PS3.7 annex D.3.3.3)
-    read: ReadLimits = field(default_factory=ReadLimits)
+    pipelined: int = 8  # requests that are read while a query before them is answered
+    pdu_size: int = 1 << 20  # bytes; what we announce for P-DATA-TF is less
+    message_size: int = 1 << 29  # bytes of a message, most of them an instance's
+    pdu_seconds: float = 30.0  # from the first byte of a PDU to its last; also for a TLS handshake, and for a write
+    request_seconds: float = 30.0  # from the connection to the association request, the ARTIM timer of PS3.8
+    idle_seconds: float = 60.0  # between the PDUs of an association
 
 
-class PeerSocket(LimitedSocket):
-    """The longer a peer is silent, the less often it is asked whether there is anything to read."""
+class PeerFault(Exception):
+    """The peer broke the rules or the limits. ``reason`` is that of an A-ABORT by the service provider."""
 
-    def __init__(self, assoc: Any, connected: Any, limits: PeerLimits) -> None:
-        super().__init__(assoc, connected, limits.read)
-        self._pipelined = limits.pipelined
-        self._poll = select.poll()
-        self._poll.register(connected, select.POLLIN)
-        assoc.dimse.msg_queue = _Messages(self)
+    def __init__(self, text: str, reason: int = 0) -> None:
+        super().__init__(text)
+        self.reason = reason
 
-    @property
-    def ready(self) -> bool:
-        """Whether there is something to read; False while enough requests wait for their answers.
 
-        Nor before the state machine knows what was read last, or did: that may have been the end.
+class PeerConnection:
+    """A connection of one thread. Every method raises OSError when it is lost.
+
+    Its socket has one time limit for all calls, for another one is a system call; longer waits take several.
+    """
+
+    def __init__(self, connected: socket.socket, limits: PeerLimits) -> None:
+        self._socket = connected
+        self._limits = limits
+        connected.settimeout(min(limits.pdu_seconds, limits.request_seconds, limits.idle_seconds))
+        self._readable = select.poll()
+        self._readable.register(connected, select.POLLIN)
+        self._buffer = bytearray(_BUFFER)
+        self._begin = self._end = 0  # of what was read and not handed out
+
+    def receive(self, seconds: float) -> tuple[int, memoryview] | None:
+        """Type and body of the next PDU, valid until the next call; None where the peer has ended the connection.
+
+        Raises:
+            TimeoutError: none begins within so many seconds.
+            PeerFault: it is none, or too long, or it does not come to its end in time.
         """
-        if self.socket is None or not self.event_queue.empty():
-            return False
-        if self.assoc.dimse.msg_queue.qsize() >= self._pipelined:
-            return False
-        if isinstance(self.connected, ssl.SSLSocket) and self.connected.pending():
-            return True
-        if self.connected.fileno() < 0:
-            self.event_queue.put("Evt17")  # the transport connection is closed
-            return False
-        if self.assoc.dul.state_machine.current_state == AWAITING_END:
-            self._drain()
-            return False
-        return bool(self._poll.poll(self.nap() * 1000))
+        if self._begin == self._end:
+            self._begin = self._end = 0
+            if not self._read(time.monotonic() + seconds):
+                return None
+        size, until = HEADER_SIZE, 0.0
+        while True:
+            there = self._end - self._begin
+            if there >= HEADER_SIZE:
+                kind, length = HEADER.unpack_from(self._buffer, self._begin)
+                size = self._checked(kind, length)
+                if there >= size:
+                    begin, self._begin = self._begin, self._begin + size
+                    return kind, memoryview(self._buffer)[begin + HEADER_SIZE : self._begin]
+            until = until or time.monotonic() + self._limits.pdu_seconds
+            if not self._read_on(size, until):
+                return None
 
-    def _drain(self) -> None:
-        """Take what still comes, though nobody wants it; pynetdicom's own would wait for whole PDUs.
+    def has_input(self) -> bool:
+        """Whether ``receive`` finds something, be it the end of the connection."""
+        if self._begin < self._end or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return True
+        return bool(self._readable.poll(0))
+
+    def send(self, parts: Sequence[Buffer]) -> None:
+        """Write everything.
+
+        Raises:
+            TimeoutError: the peer does not take it in time.
+        """
+        self._socket.sendall(b"".join(parts))
+
+    def close(self) -> None:
+        """Say that nothing more will come, and take for a moment what still comes, though nobody wants it.
 
         With bytes unread, the end of the connection is a reset, which may take from the peer what it was told last.
         """
-        if isinstance(self.connected, ssl.SSLSocket):
-            return  # it might wait for a whole record
         with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)  # of TLS, too, without a word to its peer
+            self._socket.settimeout(_DRAIN_SECONDS)
+            until = time.monotonic() + _DRAIN_SECONDS
             for _ in range(_DRAINED):
-                if not self._poll.poll(0) or not self.connected.recv(_CHUNK):
-                    return
+                self._begin = self._end = 0
+                if not self._read(until) or time.monotonic() > until:
+                    break
+        self._socket.close()
 
-    def nap(self) -> float:
-        """How long to wait for something to happen, in seconds."""
-        if self.assoc.dul.state_machine.current_state == AWAITING_REQUEST:
-            return _LONGEST_NAP  # there is nothing that could be sent meanwhile
-        silence = time.monotonic() - self.latest
-        return min(silence * _NAP, _LONGEST_NAP) if silence > _BEGINS_TO_NAP else 0.0
+    def _checked(self, kind: int, length: int) -> int:
+        """Bytes of the whole PDU."""
+        if not is_pdu_type(kind):
+            raise PeerFault(f"a PDU of type 0x{kind:02X}", _UNRECOGNIZED)
+        if length > self._limits.pdu_size:
+            raise PeerFault(f"a PDU of {length} bytes", _INVALID_PARAMETER)
+        return HEADER_SIZE + length
 
+    def _make_room(self, size: int) -> None:
+        """For a whole PDU, from the buffer's first byte on. What was handed out may still be looked at."""
+        if self._begin + size <= len(self._buffer):
+            return
+        rest = self._buffer[self._begin : self._end]
+        if size > len(self._buffer):
+            self._buffer = bytearray(size)
+        self._buffer[: len(rest)] = rest
+        self._begin, self._end = 0, len(rest)
 
-class _Messages(queue.Queue[Any]):
-    """The requests that were read whole. Asked in vain, it naps: the thread that asks would otherwise only poll."""
+    def _read_on(self, size: int, until: float) -> int:
+        """More of a PDU that has so many bytes, and should be whole by then."""
+        self._make_room(size)
+        with contextlib.suppress(TimeoutError):
+            count = self._read(until)
+            if time.monotonic() <= until:
+                return count
+        raise PeerFault("a PDU that comes too slowly")
 
-    def __init__(self, connection: PeerSocket) -> None:
-        super().__init__()
-        self._connection = connection
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        nap = 0.0 if block else self._connection.nap()
-        return super().get(True, nap) if nap else super().get(block, timeout)
-
-
-class PeerStateMachine(StateMachine):  # type: ignore[misc]
-    """After a PDU that makes no sense, pynetdicom's own ends its thread with a traceback and leaves the connection."""
-
-    def do_action(self, event: str) -> None:
-        try:
-            super().do_action(event)
-        except Exception as error:  # it raises many kinds
-            log.warning("association ended", reason=repr(error), peer=self.dul.assoc.requestor.address)
-            self.dul.kill_dul()
-            self.dul.socket.close()
-            self.dul.to_user_queue.put(None)  # whoever waits for an association request need not wait on
+    def _read(self, until: float) -> int:
+        """Bytes that came; none at the end of the connection. Raises TimeoutError where none came by then."""
+        target = memoryview(self._buffer)[self._end :]
+        while True:
+            try:
+                count = self._socket.recv_into(target)
+            except TimeoutError:
+                if time.monotonic() >= until:
+                    raise
+            else:
+                self._end += count
+                return count

@@ -7,10 +7,18 @@ StudyInstanceUID (one or a list). An empty key matches everything; every other k
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
+from io import BytesIO
+from struct import Struct
+from typing import Final
 
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
 
+from app.dicom.network.pdu import Buffer
+from app.domain.study import IMPLICIT_VR_LITTLE_ENDIAN
 from app.receivers.dicom.ledger import StudyEntry
 
 _VALUES: dict[str, Callable[[StudyEntry], str]] = {
@@ -23,6 +31,14 @@ _VALUES: dict[str, Callable[[StudyEntry], str]] = {
     "NumberOfStudyRelatedInstances": lambda entry: str(len(entry.instances)),
 }
 _WILDCARD_KEYS = ("AccessionNumber", "PatientID", "PatientName")
+
+_IMPLICIT, _EXPLICIT = Struct("<HHI"), Struct("<HH2sH")
+_LONGEST: Final = 0xFFFE  # bytes of a value with a short length
+
+
+def decode_identifier(data: Buffer, transfer_syntax_uid: str) -> Dataset:
+    """The keys of a query. Raises whatever pydicom raises on bytes that are no data set."""
+    return read_dataset(BytesIO(data), transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN, is_little_endian=True)
 
 
 def study_filter(identifier: Dataset) -> Callable[[StudyEntry], bool]:
@@ -40,17 +56,38 @@ def study_filter(identifier: Dataset) -> Callable[[StudyEntry], bool]:
     return matches
 
 
-def study_answer(entry: StudyEntry, identifier: Dataset, aet: str) -> Dataset:
-    """The response identifier: those of the requested attributes that the ledger has, always in UTF-8."""
-    ds = Dataset()
-    ds.SpecificCharacterSet = "ISO_IR 192"
-    ds.QueryRetrieveLevel = "STUDY"
-    ds.RetrieveAETitle = aet
+def study_answer(entry: StudyEntry, identifier: Dataset, aet: str) -> dict[str, str]:
+    """The response identifier by keyword: those of the requested attributes that the ledger has; always in UTF-8."""
     values = {keyword: value(entry) for keyword, value in _VALUES.items() if keyword in identifier}
-    values["StudyInstanceUID"] = entry.study.study_uid
-    for keyword, value in values.items():
-        setattr(ds, keyword, value)
-    return ds
+    return values | {
+        "SpecificCharacterSet": "ISO_IR 192",
+        "QueryRetrieveLevel": "STUDY",
+        "RetrieveAETitle": aet,
+        "StudyInstanceUID": entry.study.study_uid,
+    }
+
+
+def encode_identifier(values: Mapping[str, str], transfer_syntax_uid: str) -> bytes:
+    """As a data set, each value in a VR with a short length; longer ones are cut off."""
+    elements = sorted((*_tag_and_vr(keyword), value.encode("utf-8", "replace")) for keyword, value in values.items())
+    return b"".join([_element(*element, transfer_syntax_uid) for element in elements])
+
+
+def _element(tag: int, vr: bytes, value: bytes, transfer_syntax_uid: str) -> bytes:
+    """In implicit or explicit VR (PS3.5 section 7.1)."""
+    value = value[:_LONGEST]
+    if len(value) % 2:
+        value += b"\0" if vr == b"UI" else b" "
+    if transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN:
+        return _IMPLICIT.pack(tag >> 16, tag & 0xFFFF, len(value)) + value
+    return _EXPLICIT.pack(tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+
+
+@cache
+def _tag_and_vr(keyword: str) -> tuple[int, bytes]:
+    tag = tag_for_keyword(keyword)
+    assert tag is not None  # the keywords are those of this module
+    return int(tag), dictionary_VR(tag).encode("ascii")
 
 
 def _key(identifier: Dataset, keyword: str) -> str:
@@ -65,5 +102,8 @@ def _uids(identifier: Dataset) -> set[str]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """The wildcards of PS3.4 C.2.2.2.4 as a regular expression."""
-    return re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+    """The wildcards of PS3.4 C.2.2.2.4 as a regular expression that never tries a ``*`` again (an atomic group)."""
+    first, *others = [re.escape(part).replace(r"\?", ".") for part in text.split("*")]
+    if others:
+        first += "".join(f"(?>.*?{part})" for part in others[:-1]) + ".*" + others[-1]
+    return re.compile(first, re.DOTALL)

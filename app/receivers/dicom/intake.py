@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
 import structlog
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag
 
+from app.dicom.part10 import write_part10
+from app.domain.study import IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
 from app.receivers.dicom.ledger import Patient, Study, StudyLedger
 from app.receivers.dicom.lies import NOT_KEPT, Liar, Lie, duplicate_of
 from app.receivers.dicom.options import DicomReceiverOptions
+from app.receivers.dicom.reading import read_study
 from app.receivers.journal import Journal, Record
 
 SUCCESS = 0x0000
@@ -25,8 +23,6 @@ OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 
 _log = structlog.get_logger()
-
-_STUDY_INSTANCE_UID = 0x0020000D
 
 
 class Intake:
@@ -51,10 +47,11 @@ class Intake:
         if self._journal is not None:
             self._journal.close()
 
-    def take(self, data: BytesIO, implicit_vr: bool, sop_instance_uid: str, part10: Callable[[], bytes]) -> int:
-        """The status to answer with. ``part10`` gives the instance as a file's content, where it is to be kept."""
+    def take(self, instance: EncodedInstance) -> int:
+        """The status to answer with. The instance's data is not looked at after the call."""
+        sop_instance_uid = instance.sop_instance_uid
         try:
-            study = read_study(data, implicit_vr)
+            study = read_study(instance.data, instance.transfer_syntax_uid == IMPLICIT_VR_LITTLE_ENDIAN)
         except Exception as error:  # pydicom raises many kinds on bytes that are no data set
             _log.warning("instance not understood", instance=sop_instance_uid, error=str(error))
             return CANNOT_UNDERSTAND
@@ -65,7 +62,7 @@ class Intake:
         study = replace(study, patient=patient)
         try:
             if self._keep is not None and lie not in NOT_KEPT:
-                write_instance(self._keep, sop_instance_uid, part10())
+                write_instance(self._keep, instance)
             self._write(study, lie, sop_instance_uid)
         except OSError as error:
             _log.warning("instance not written", instance=sop_instance_uid, error=str(error))
@@ -113,38 +110,13 @@ def _description(study: Study, lie: Lie | None) -> Record:
     return record if lie is None else record | {"lie": lie.value}
 
 
-def read_study(data: BytesIO, implicit_vr: bool) -> Study:
-    """Read an encoded little-endian data set as far as (0020,000D), well before the pixels."""
-    data.seek(0)
-    ds = read_dataset(data, implicit_vr, is_little_endian=True, stop_when=_after_study_instance_uid)
-    patient = Patient(
-        id=_text(ds, "PatientID"),
-        name=_text(ds, "PatientName").rstrip("^"),
-        birth_date=_text(ds, "PatientBirthDate"),
-        sex=_text(ds, "PatientSex"),
-    )
-    return Study(_text(ds, "StudyInstanceUID"), _text(ds, "AccessionNumber"), patient)
-
-
-def write_instance(folder: Path, sop_instance_uid: str, content: bytes) -> None:
+def write_instance(folder: Path, instance: EncodedInstance) -> None:
     """Write under a name made from the UID's hash, whole or not at all; the same instance again replaces."""
-    name = hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32] + ".dcm"
+    name = hashlib.sha256(instance.sop_instance_uid.encode()).hexdigest()[:32] + ".dcm"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-        file.write(content)
+        file.write(write_part10(instance))
+        file.write(instance.data)
         file.flush()
         os.fsync(file.fileno())
     Path(file.name).replace(folder / name)
-
-
-def _after_study_instance_uid(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return int(tag) > _STUDY_INSTANCE_UID
-
-
-def _text(ds: Dataset, keyword: str) -> str:
-    raw = ds.get_item(keyword)
-    if raw is None:
-        return ""
-    if isinstance(raw.value, bytes) and raw.value.isascii() and b"\x1b" not in raw.value:
-        return raw.value.decode("ascii").strip(" \0")  # the usual case; pydicom's conversion takes ten times as long
-    return str(ds.get(keyword) or "").strip(" \0")

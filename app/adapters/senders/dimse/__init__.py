@@ -1,5 +1,5 @@
-"""C-STORE over sockets, written for throughput: PDUs in ``pdu``, command sets in ``command``, both together for the
-hot path in ``messages``; time limits in ``streams``, whole PDUs in ``connection``; an association is asked for in
+"""C-STORE over sockets, written for throughput: C-STORE's command sets in ``command``, they and PDUs together for
+the hot path in ``messages``; time limits in ``streams``, whole PDUs in ``connection``; an association is asked for in
 ``negotiation`` and used in ``association``, many of them in ``pool``; the port's adapter is in ``sender``.
 """
 

@@ -16,10 +16,10 @@ from typing import Final, TypeAlias
 
 from pydicom.uid import UID
 
-from app.adapters.senders.dimse import pdu
 from app.adapters.senders.dimse.command import StoreResponse, decode_store_response
 from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
 from app.adapters.senders.dimse.messages import StoreForm
+from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError
 from app.domain.study import EncodedInstance

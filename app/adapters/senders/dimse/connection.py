@@ -7,8 +7,8 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from app.adapters.senders.dimse.pdu import HEADER, HEADER_SIZE, Buffer, Pdu, decode, is_pdu_type
 from app.adapters.senders.dimse.streams import PlainStream, Stream, TlsStream
+from app.dicom.network.pdu import HEADER, HEADER_SIZE, Buffer, Pdu, decode, is_pdu_type
 from app.util.addresses import Resolve, connect, resolve
 
 _LONGEST_PDU: Final = 1 << 20  # bytes of a peer's PDU; it only ever has associations and C-STORE-RSPs to send
@@ -73,7 +73,7 @@ class PduConnection:
         """The next PDU.
 
         Raises:
-            app.adapters.senders.dimse.pdu.PduError: it contradicts itself.
+            app.dicom.network.pdu.PduError: it contradicts itself.
         """
         encoded = self.receive_encoded(deadline)
         return decode(encoded[0], encoded[HEADER_SIZE:])

@@ -29,35 +29,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final, Self
+from typing import Self
 
 from app.adapters.senders.dimse import command
-from app.adapters.senders.dimse.pdu import IS_COMMAND, IS_LAST, Buffer, DataTransfer, PduError
+from app.dicom.network import command_set
+from app.dicom.network.fragments import DATA_HEADER, data_header, fragment, room
+from app.dicom.network.pdu import IS_COMMAND, IS_LAST, Buffer
 
-_DATA_HEADER = Struct(">BxIIBB")  # PDU header and value header of a P-DATA-TF with one value
 _MESSAGE_ID = Struct("<H")
-_VALUE_OVERHEAD: Final = 6  # the value's own length, context and message control header
-_UNLIMITED_CHUNK: Final = 1 << 20  # bytes that we put in one PDU for a peer that sets no limit
-
-
-def fragment(context_id: int, is_command: bool, data: Buffer, max_pdu: int) -> list[Buffer]:
-    """A command set or data set as P-DATA-TF PDUs of one value each, ready to be gathered: header, data, header, data.
-
-    The data is sliced, never copied: give a memoryview. ``max_pdu`` is what the peer said, 0 for no limit.
-
-    Raises:
-        PduError: the peer's limit leaves no room for data.
-    """
-    room = _room(max_pdu)
-    control = IS_COMMAND if is_command else 0
-    size = len(data)
-    if size <= room:
-        return [_data_header(context_id, control | IS_LAST, size), data]
-    last = (size - 1) // room * room
-    parts: list[Buffer] = [_data_header(context_id, control, room)] * (2 * last // room)
-    parts[1::2] = [data[start : start + room] for start in range(0, last, room)]
-    parts += (_data_header(context_id, control | IS_LAST, size - last), data[last:])
-    return parts
 
 
 class StoreForm:
@@ -75,10 +54,10 @@ class StoreForm:
         self._padding = b"\0" * (uid_size % 2)
         self._answer: _AnswerForm | None = None
         sample = command.encode_store_request(0, sop_class_uid, "0" * uid_size)
-        self._fits = len(sample) <= _room(max_pdu)  # the command set in a PDU
+        self._fits = len(sample) <= room(max_pdu)  # the command set in a PDU
         if self._fits:
-            whole = _data_header(context_id, IS_COMMAND | IS_LAST, len(sample)) + sample
-            place = _DATA_HEADER.size + command.value_positions(sample)[command.MESSAGE_ID]
+            whole = data_header(context_id, IS_COMMAND | IS_LAST, len(sample)) + sample
+            place = DATA_HEADER.size + command_set.value_positions(sample)[command_set.MESSAGE_ID]
             self._before = whole[:place]
             self._between = whole[place + _MESSAGE_ID.size : len(whole) - uid_size - len(self._padding)]
 
@@ -117,10 +96,10 @@ class _AnswerForm:
     @classmethod
     def learned(cls, pdu: bytes, uid: str, padding: bytes) -> Self | None:
         """From one answer; None where it has not this form."""
-        positions = command.value_positions(pdu[_DATA_HEADER.size :])
-        place = _DATA_HEADER.size + positions[command.MESSAGE_ID_BEING_RESPONDED_TO]
+        positions = command_set.value_positions(pdu[DATA_HEADER.size :])
+        place = DATA_HEADER.size + positions[command_set.MESSAGE_ID_BEING_RESPONDED_TO]
         before, after = pdu[:place], pdu[place + _MESSAGE_ID.size :]
-        if command.AFFECTED_SOP_INSTANCE_UID not in positions:
+        if command_set.AFFECTED_SOP_INSTANCE_UID not in positions:
             return cls(before, after, False, b"")
         last = uid.encode("ascii") + padding
         return cls(before, after.removesuffix(last), True, padding) if after.endswith(last) else None
@@ -136,16 +115,3 @@ class _AnswerForm:
             uid.encode("ascii"),
             self.padding,
         )
-
-
-def _room(max_pdu: int) -> int:
-    """Bytes of a message that fit one PDU."""
-    room = max_pdu - _VALUE_OVERHEAD if max_pdu else _UNLIMITED_CHUNK
-    room -= room % 2  # a fragment has an even length
-    if room <= 0:
-        raise PduError(f"the peer takes PDUs of at most {max_pdu} bytes, which leaves no room for data")
-    return room
-
-
-def _data_header(context_id: int, control: int, size: int) -> bytes:
-    return _DATA_HEADER.pack(DataTransfer.TYPE, size + _VALUE_OVERHEAD, size + 2, context_id, control)

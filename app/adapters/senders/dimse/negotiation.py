@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from app.adapters.senders.dimse import pdu
 from app.adapters.senders.dimse.association import (
     WINDOW,
     Association,
@@ -23,6 +22,7 @@ from app.adapters.senders.dimse.association import (
     describe,
 )
 from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
+from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import TransportFault
 from app.util.addresses import Resolve, resolve

@@ -32,7 +32,7 @@ from app.adapters.senders.dimse.association import (
     TimeLimits,
 )
 from app.adapters.senders.dimse.negotiation import PendingAssociation
-from app.adapters.senders.dimse.pdu import MAX_CONTEXTS
+from app.dicom.network.pdu import MAX_CONTEXTS
 from app.domain.destination import DicomDestination
 from app.domain.errors import TransportFault
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN

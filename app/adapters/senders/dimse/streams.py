@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from app.adapters.senders.dimse.pdu import Buffer
+from app.dicom.network.pdu import Buffer
 
 _RECEIVE_SIZE: Final = 1 << 14
 _GATHER: Final = min(os.sysconf("SC_IOV_MAX"), 1024)  # buffers in one call

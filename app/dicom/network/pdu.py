@@ -37,7 +37,6 @@ HEADER_SIZE = HEADER.size
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 
-
 MAX_CONTEXTS = 128  # identifiers are the odd numbers of one byte
 
 _ASSOCIATE = Struct(">HH16s16s32x")
@@ -91,7 +90,10 @@ class OperationsWindow:
 
 @dataclass(frozen=True, slots=True)
 class AssociateRequest:
-    """A-ASSOCIATE-RQ (PS3.8 9.3.2). ``max_pdu`` is the longest P-DATA-TF body the sender takes; 0 is no limit."""
+    """A-ASSOCIATE-RQ (PS3.8 9.3.2). ``max_pdu`` is the longest P-DATA-TF body the sender takes; 0 is no limit.
+
+    The protocol version has a bit for each one that the requestor speaks; there is only the first.
+    """
 
     TYPE: ClassVar[int] = 0x01
 
@@ -102,23 +104,28 @@ class AssociateRequest:
     implementation_class_uid: str = IMPLEMENTATION_CLASS_UID
     implementation_version: str = IMPLEMENTATION_VERSION_NAME
     window: OperationsWindow | None = None
+    application_context: str = APPLICATION_CONTEXT
+    protocol_version: int = 1
 
     def encode(self) -> bytes:
-        items = [_item(0x10, APPLICATION_CONTEXT.encode("ascii"))]
+        items = [_item(0x10, self.application_context.encode("ascii"))]
         for context in self.contexts:
             syntaxes = [_item(0x30, context.abstract_syntax.encode("ascii"))]
             syntaxes += [_item(0x40, syntax.encode("ascii")) for syntax in context.transfer_syntaxes]
             items.append(_item(0x20, _CONTEXT.pack(context.id, 0) + b"".join(syntaxes)))
         items.append(_user_information(self))
-        return _pdu(self.TYPE, _associate(self.called_aet, self.calling_aet) + b"".join(items))
+        return _pdu(self.TYPE, _associate(self.called_aet, self.calling_aet, self.protocol_version) + b"".join(items))
 
     @classmethod
     def decode(cls, body: Buffer) -> Self:
-        called, calling = _titles(body)
+        version, called, calling = _head(body)
+        application_context = ""
         contexts = []
         user: dict[int, bytes] = {}
         for kind, content in _items(body, _ASSOCIATE.size):
-            if kind == 0x20:
+            if kind == 0x10:
+                application_context = _text(content)
+            elif kind == 0x20:
                 context_id, _ = _unpack(_CONTEXT, content)
                 syntaxes = list(_items(content, _CONTEXT.size))
                 abstract = [_text(value) for kind, value in syntaxes if kind == 0x30]
@@ -128,7 +135,8 @@ class AssociateRequest:
                 contexts.append(ProposedContext(context_id, abstract[0], transfer))
             elif kind == 0x50:
                 user = dict(_items(content))
-        return cls(called, calling, tuple(contexts), *_read_user_information(user))
+        user_information = _read_user_information(user)
+        return cls(called, calling, tuple(contexts), *user_information, application_context, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +163,7 @@ class AssociateAccept:
 
     @classmethod
     def decode(cls, body: Buffer) -> Self:
-        called, calling = _titles(body)
+        _, called, calling = _head(body)
         contexts = []
         user: dict[int, bytes] = {}
         for kind, content in _items(body, _ASSOCIATE.size):
@@ -328,8 +336,8 @@ def _item(kind: int, content: bytes) -> bytes:
     return _ITEM.pack(kind, len(content)) + content
 
 
-def _associate(called_aet: str, calling_aet: str) -> bytes:
-    return _ASSOCIATE.pack(1, 0, called_aet.encode("ascii").ljust(16), calling_aet.encode("ascii").ljust(16))
+def _associate(called_aet: str, calling_aet: str, version: int = 1) -> bytes:
+    return _ASSOCIATE.pack(version, 0, called_aet.encode("ascii").ljust(16), calling_aet.encode("ascii").ljust(16))
 
 
 def _user_information(associate: AssociateRequest | AssociateAccept) -> bytes:
@@ -353,9 +361,10 @@ def _read_user_information(user: dict[int, bytes]) -> tuple[int, str, str, Opera
     return max_pdu, _text(user.get(0x52)), _text(user.get(0x55)), window
 
 
-def _titles(body: Buffer) -> tuple[str, str]:
-    _, _, called, calling = _unpack(_ASSOCIATE, body)
-    return _text(called), _text(calling)
+def _head(body: Buffer) -> tuple[int, str, str]:
+    """Protocol version, called and calling AE title."""
+    version, _, called, calling = _unpack(_ASSOCIATE, body)
+    return int(version), _text(called), _text(calling)
 
 
 def _items(data: Buffer, position: int = 0) -> Iterator[tuple[int, bytes]]:
