@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.hl7.character_set import ASCII, LATIN_1, UTF_8, codec_of
 from app.hl7.escaping import Delimiters
@@ -11,8 +11,7 @@ _BEFORE_MESSAGE = b"\x0b\r\n\t "
 _PLAIN_CODECS = {name.encode(): codec_of(name) for name in (ASCII, LATIN_1, UTF_8)}
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedMessage:
+class ParsedMessage(NamedTuple):
     """What a ledger keeps of an order message; a field that is not there is empty. Text is unescaped."""
 
     control_id: str  # MSH-10
