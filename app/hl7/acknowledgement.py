@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.hl7.escaping import Delimiters
 from app.hl7.parsing import Segments
@@ -15,14 +15,17 @@ CODES = frozenset(("AA", "AE", "AR", "CA", "CE", "CR"))
 _ACCEPTED = ("AA", "CA")
 _MAX_TEXT = 80  # MSA-3
 _PLAIN = bytes(code for code in (0x0D, *range(0x20, 0x7F)) if code not in b"~\\")
+_TEXT = r"[ -\[\]_-{}]*"  # neither escaped nor repeated nor in components
+_PLAIN_ANSWER = re.compile(
+    rf"MSH\|\^~\\&\|({_TEXT})(?:[|^][ -~]*)?\rMSA\|([AC][AER])\|({_TEXT})(?:\|({_TEXT})(?:\|[ -~]*)?)?\r?"
+)
 _COMPONENTS = frozenset(b"^&")
 _A_CONTROL_ID = b"#CONTROL-ID#"
 _LONGEST_KEPT = 512  # bytes of a header; a longer one is a hostile peer's
 _NO_FRAMING = {0x0B: None, 0x1C: None}  # a hostile message's own fields must not end the answer's frame
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(NamedTuple):
     """An acknowledgement as it was received, text unescaped."""
 
     code: str  # MSA-1
@@ -137,19 +140,14 @@ def _read(frame: bytes) -> Acknowledgement:
 def _read_plain(frame: bytes) -> Acknowledgement | None:
     """What :func:`_read` makes of an answer as receivers write it almost always; None for any other.
 
-    That is a plain one, whose MSA segment is the only one, and which has no ERR segment.
+    That is MSH and MSA only, in ASCII with the usual delimiters, and what is read holds neither escape sequences nor
+    repetitions, and no components in MSA-2 and MSA-3.
     """
-    if not _is_plain(frame):
+    plain = _PLAIN_ANSWER.fullmatch(frame.decode("latin-1"))
+    if plain is None:
         return None
-    at = frame.find(b"\rMSA|")
-    if at < 0 or frame.count(b"\rMSA") > 1 or b"\rERR" in frame:
-        return None
-    sender = frame[9 : frame.find(b"\r")].partition(b"|")[0].partition(b"^")[0]
-    answer = frame[at + 5 :].partition(b"\r")[0].decode("ascii")
-    code, control_id, text, *_ = f"{answer}||".split("|")
-    if code not in CODES:
-        return None
-    return Acknowledgement(code, control_id.partition("^")[0].strip(), text.partition("^")[0], sender.decode("ascii"))
+    sender, code, control_id, text = plain.groups("")
+    return Acknowledgement(code, control_id.strip(), text, sender)
 
 
 def _is_plain(message: bytes) -> bool:

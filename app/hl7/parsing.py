@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from app.hl7.character_set import codec_of
+from app.hl7.character_set import ASCII, LATIN_1, UTF_8, codec_of
 from app.hl7.escaping import Delimiters
 
 _BEFORE_MESSAGE = b"\x0b\r\n\t "
+_PLAIN_CODECS = {name.encode(): codec_of(name) for name in (ASCII, LATIN_1, UTF_8)}
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedMessage:
+class ParsedMessage(NamedTuple):
     """What a ledger keeps of an order message; a field that is not there is empty. Text is unescaped."""
 
     control_id: str  # MSH-10
@@ -90,6 +90,10 @@ def parse_message(message: bytes) -> ParsedMessage:
     Raises:
         ValueError: there is no MSH segment, so this is no HL7 message.
     """
+    return _parse_plain(message) or _parse(message)
+
+
+def _parse(message: bytes) -> ParsedMessage:
     segments = Segments(message)
     return ParsedMessage(
         control_id=segments.value("MSH", 10),
@@ -99,4 +103,33 @@ def parse_message(message: bytes) -> ParsedMessage:
         patient_name="^".join(segments.components("PID", 5)).rstrip("^"),
         accession=segments.value("OBR", 18) or segments.value("OBR", 3),
         message_time=segments.value("MSH", 7),
+    )
+
+
+def _parse_plain(message: bytes) -> ParsedMessage | None:
+    """What :func:`_parse` makes of an order as senders write it almost always; None for any other message.
+
+    That is one with the usual delimiters and line ends, a character set in which every byte below 0x80 is ASCII, a PID
+    and an OBR segment, and neither escape sequences nor repetitions in the fields that are kept.
+    """
+    if not message.startswith(b"MSH|^~\\&|") or b"\n" in message:
+        return None
+    msh = message.partition(b"\r")[0].split(b"|", 18)  # MSH-n is [n - 1]
+    pid = message.partition(b"\rPID")[2].partition(b"\r")[0].split(b"|", 6)
+    obr = message.partition(b"\rOBR")[2].partition(b"\r")[0].split(b"|", 19)
+    codec = _PLAIN_CODECS.get(msh[17] if len(msh) > 17 else b"")
+    if codec is None or len(msh) < 10 or len(pid) < 6 or len(obr) < 19 or pid[0] or obr[0]:
+        return None
+    kept = b"|".join((msh[9], msh[8], msh[2], pid[3], pid[5], obr[18], obr[3], msh[6]))
+    if b"\\" in kept or b"~" in kept:
+        return None
+    control_id, kind, sender, patient, name, accession, filler, time = kept.decode(codec, "replace").split("|")
+    return ParsedMessage(
+        control_id=control_id.partition("^")[0],
+        message_type=kind,
+        sending_application=sender.partition("^")[0],
+        patient_id=patient.partition("^")[0],
+        patient_name=name.rstrip("^"),
+        accession=accession.partition("^")[0] or filler.partition("^")[0],
+        message_time=time.partition("^")[0],
     )

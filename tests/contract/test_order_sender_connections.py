@@ -75,6 +75,17 @@ def test_an_order_that_is_tried_again_does_not_hold_back_other_patients() -> Non
         assert [outcome.number for outcome in outcomes(sender, 4)] == [2, 3, 0, 1]
 
 
+def test_an_outcome_does_not_wait_for_an_order_that_is_not_answered() -> None:
+    def script(peer: Conversation) -> None:
+        peer.answer(peer.read())
+        peer.wait_for_end()
+
+    with ScriptedPeer(script) as peer, sender_to(peer.port, ack_timeout=30.0) as sender:
+        sender.submit(order(1))
+        sender.submit(order(2))
+        assert [outcome.number for outcome in outcomes(sender, 1)] == [1]
+
+
 # --- Withdrawing ------------------------------------------------------------------------------------------------------
 
 
@@ -358,6 +369,22 @@ def test_a_defect_in_the_thread_is_raised_where_outcomes_are_read() -> None:
     with ScriptedPeer(acknowledge_all) as peer:
         client = MllpClient(Peer("127.0.0.1", peer.port), Policy(connections=1), defective)
         client.submit(Exchange(1, "patient", "1", order().message))
+        with pytest.raises(RuntimeError, match="died"):
+            client.completed(timeout=10)
+        client.close()
+
+
+def test_what_was_answered_before_a_defect_is_handed_over_all_the_same() -> None:
+    def defective(message: bytes, control_id: str) -> Answer[None] | None:
+        if control_id == "2":
+            raise KeyError(control_id)
+        return Answer("accepted", None)
+
+    with ScriptedPeer(acknowledge_all) as peer:
+        client = MllpClient(Peer("127.0.0.1", peer.port), Policy(connections=1), defective)
+        for key in (1, 2):
+            client.submit(Exchange(key, "patient", str(key), order(key).message))
+        assert [exchange.key for exchange in client.completed(timeout=10)] == [1]
         with pytest.raises(RuntimeError, match="died"):
             client.completed(timeout=10)
         client.close()

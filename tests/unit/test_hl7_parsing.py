@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.hl7.orm import OrmRenderer
@@ -83,3 +83,21 @@ def test_only_value_error_comes_of_junk(junk: bytes) -> None:
         parse_message(junk)
     except ValueError:
         return
+
+
+TEXT = st.sampled_from(["", "", "1", "A^B", "^^", "Müller^", "漢", "¤", "&", "PID", "\x1c", "a~b", "\\S\\"])
+PID = st.lists(TEXT, min_size=4, max_size=7).map(lambda fields: "|".join(["PID", *fields]))
+OBR = st.lists(TEXT, min_size=17, max_size=20).map(lambda fields: "|".join(["OBR", *fields]))
+OTHER = st.lists(st.sampled_from(["PID", "OBR", "PIDX" + "|1" * 6, "OBRX" + "|2" * 20, "", "MSH|^~\\&|B"]), max_size=1)
+SETS = st.sampled_from([None, "8859/1", "UNICODE UTF-8", "BIG-5", "8859/1~UNICODE UTF-8"])
+
+
+@settings(max_examples=400)
+@given(st.lists(TEXT, min_size=6, max_size=15), SETS, OTHER, PID, OTHER, OBR, st.sampled_from(["latin-1", "utf-8"]))
+def test_the_short_way_reads_what_the_long_way_reads(
+    fields: list[str], character_set: str | None, before: list[str], pid: str, between: list[str], obr: str, codec: str
+) -> None:
+    declared = [] if character_set is None else [*[""] * (15 - len(fields)), character_set]
+    msh = "|".join(["MSH", "^~\\&", *fields, *declared])
+    message = "\r".join([msh, *before, pid, *between, obr, ""]).encode(codec, "replace")
+    assert parse_message(message) == parse_message(message + b"\n")  # a line feed means nothing, and takes the long way

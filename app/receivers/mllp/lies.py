@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal, get_args
 
@@ -78,7 +78,7 @@ class Liar:
     def with_other_patient(self, order: ParsedMessage) -> ParsedMessage:
         """The order under the patient of the one before it."""
         assert self._before is not None  # or the lie would not have been told
-        return replace(order, patient_id=self._before.patient_id, patient_name=self._before.patient_name)
+        return order._replace(patient_id=self._before.patient_id, patient_name=self._before.patient_name)
 
     def _has_other_patient(self, order: ParsedMessage) -> bool:
         return self._before is not None and self._before.patient_id != order.patient_id

@@ -19,6 +19,7 @@ from app.receivers.mllp.responder import Responder
 from app.util.mllp import Deframer, frame
 
 _BACKLOG = 512  # connections that may wait to be accepted
+_RECEIVE = 65_536  # bytes that are read at once
 
 log = structlog.get_logger()
 
@@ -64,6 +65,7 @@ class MllpReceiver:
         self.delay = delay
         self.connections: dict[asyncio.Transport, None] = {}  # those that were silent for longest come first
         self.limits = limits or PeerLimits()
+        self.buffer = memoryview(bytearray(_RECEIVE))  # what was read last, of any connection
         self._tls = tls
         self._on_message = on_message
         self._file = file
@@ -124,8 +126,11 @@ class MllpReceiver:
         return self._responder.respond(message)
 
 
-class _Connection(asyncio.Protocol):
-    """One sender's connection. It is not read while its sender does not take the answers."""
+class _Connection(asyncio.BufferedProtocol):
+    """One sender's connection. It is not read while its sender does not take the answers.
+
+    All connections are read into the same buffer, each after the last one's bytes were taken out.
+    """
 
     def __init__(self, receiver: MllpReceiver) -> None:
         self._receiver = receiver
@@ -141,11 +146,14 @@ class _Connection(asyncio.Protocol):
         self._receiver.connections.pop(self._transport, None)
         self._limit_message(begun=False)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._receiver.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._note_activity()
         answers: list[bytes] = []
         try:
-            for message in self._deframer.feed(data):
+            for message in self._deframer.feed(bytes(self._receiver.buffer[:nbytes])):
                 answers.append(frame(self._receiver.respond(message)))
         except ValueError as error:  # an endless frame, or a message without MSH: nobody that could be answered
             log.warning("connection closed", reason=str(error), peer=self._transport.get_extra_info("peername"))

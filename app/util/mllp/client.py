@@ -22,6 +22,7 @@ from app.util.mllp.link import Peer
 
 _BURST = 1000  # messages taken in at once, so that answers do not wait for a long queue
 _TICK = 0.02  # seconds between looks at the time limits while anything is unfinished
+_GATHERING = 0.005  # seconds an outcome may wait for others while anything is unfinished: waking who waits costs time
 
 
 class MllpClient(Generic[Detail]):
@@ -92,7 +93,7 @@ class MllpClient(Generic[Detail]):
             self._loop()
         except BaseException as error:
             self._failure = error  # raised where the outcomes are read
-            self._completed.put([])  # who waits for them waits no longer
+            self._completed.put(self._engine.finished)  # who waits for them waits no longer
         finally:
             self._engine.close()
 
@@ -104,19 +105,16 @@ class MllpClient(Generic[Detail]):
                 for channel in events:
                     self._engine.handle(channel)
                 self._take_submitted()
-                if time.monotonic() >= next_sweep:
+                now = time.monotonic()
+                if now >= next_sweep:
                     self._engine.sweep()
-                    next_sweep = time.monotonic() + _TICK
-            self._hand_over()
+                    next_sweep = now + _TICK
+            self._hand_over(now)
 
     def _wait(self) -> list[Channel[Detail]]:
         """The channels for which something happened; waits until anything does, or it is time to sweep."""
         self._asleep = True
-        if self._submitted or self._closing:
-            timeout: float | None = 0.0
-        else:
-            timeout = _TICK if self._engine.unfinished else None
-        events = self._selector.select(timeout)
+        events = self._selector.select(self._timeout())
         self._asleep = False
         channels = []
         for key, _ in events:
@@ -126,11 +124,19 @@ class MllpClient(Generic[Detail]):
                 channels.append(key.data)
         return channels
 
+    def _timeout(self) -> float | None:
+        if self._submitted or self._closing:
+            return 0.0
+        if self._engine.finished:
+            return _GATHERING
+        return _TICK if self._engine.unfinished else None
+
     def _take_submitted(self) -> None:
         for _ in range(min(len(self._submitted), _BURST)):
             self._engine.add(self._submitted.popleft())
 
-    def _hand_over(self) -> None:
-        if self._engine.finished:
-            self._completed.put(self._engine.finished)
+    def _hand_over(self, now: float) -> None:
+        finished = self._engine.finished
+        if finished and (not self._engine.unfinished or now >= finished[0].ended + _GATHERING):
+            self._completed.put(finished)
             self._engine.finished = []

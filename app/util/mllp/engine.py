@@ -159,14 +159,17 @@ class Engine(Generic[Detail]):
 
     def _pump(self, channel: Channel[Detail]) -> None:
         """Send the next message if the channel is free, connecting first if need be."""
-        while channel.in_flight is None and channel.queue and not channel.connecting:
-            if channel.link is None:
+        while channel.in_flight is None and channel.queue:
+            link = channel.link
+            if link is None:
                 self._unconnected[channel] = None
                 self._connect()
                 return
+            if not link.ready:
+                return
             exchange = channel.queue.take()
             if exchange is not None:
-                self._transmit(channel, channel.link, exchange)
+                self._transmit(channel, link, exchange)
 
     def _transmit(self, channel: Channel[Detail], link: Link, exchange: Exchange[Detail]) -> None:
         exchange.attempts += 1

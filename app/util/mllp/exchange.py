@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 Verdict = Literal["accepted", "error", "rejected"]
 End = Verdict | Literal["unknown", "unreachable"]
@@ -12,8 +12,7 @@ End = Verdict | Literal["unknown", "unreachable"]
 Detail = TypeVar("Detail")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[Detail]):
+class Answer(NamedTuple, Generic[Detail]):
     """What an answer means for the message it answers: ``error`` may be tried again, ``rejected`` not.
 
     ``detail`` is for whoever classified it.

@@ -59,7 +59,7 @@ class Link:
         self._selector = selector
         self._data = data
         self._deframer = Deframer(limit)
-        self._unsent = memoryview(b"")
+        self._unsent = b""
         self._connected = False
         try:
             self._addresses = [*peer.resolve(peer.host, peer.port)]
@@ -101,7 +101,7 @@ class Link:
         Raises:
             OSError: the connection is gone.
         """
-        self._unsent = memoryview(bytes(self._unsent) + frame(message) if self._unsent else frame(message))
+        self._unsent += frame(message)
         self.flush()
 
     def flush(self) -> None:
