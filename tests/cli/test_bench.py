@@ -49,7 +49,7 @@ def test_a_launch_over_a_broker(program: RealProgram, amqp_url: str) -> None:
     command = ("bench", "matrix", "--orders", 20, "--workers", 1, "--concurrency", 2, "--json")
     measured = program(*command, RABBITMQ_URL=amqp_url)
     assert measured.code == 0, measured.err
-    assert measured.err.startswith("[1/1] metadata-only: 20 orders, 1 workers, prefetch 32, concurrency 2\n")
+    assert measured.err.startswith("[1/1] metadata-only: 20 orders, 1 workers, prefetch 256, concurrency 2\n")
     (row,) = measured.json
     assert (row["orders"], row["concurrency"], row["pacs"]) == (20, 2, "built-in")
     assert (row["problem"], row["status"], row["missing"]) == ("", "COMPLETED", 0)

@@ -39,7 +39,8 @@ class Desk:
         self.stopping = threading.Event()
         self.abandoned = threading.Event()
         self._ready: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
+        # No SimpleQueue: its get(timeout) waits for ever where a signal's handler outlasts the timeout.
+        self._done: queue.Queue[Done | None] = queue.Queue()
         self._changed = threading.Condition()  # guards the two below
         self._to_run = 0  # claimed, and not yet run to the end
         self._low = 0  # somebody waits until no more than so many are

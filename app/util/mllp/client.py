@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from typing import Generic
 
 from app.util.mllp.engine import Channel, Engine
@@ -42,7 +42,8 @@ class MllpClient(Generic[Detail]):
         self._engine = Engine(peer, policy, classify, self._selector, time.monotonic)
         self._engine_lock = threading.Lock()  # held by the thread except while it waits for events
         self._submitted: deque[Exchange[Detail]] = deque()
-        self._completed: SimpleQueue[list[Exchange[Detail]]] = SimpleQueue()
+        # No SimpleQueue: its get(timeout) waits for ever where a signal's handler outlasts the timeout.
+        self._completed: Queue[list[Exchange[Detail]]] = Queue()
         self._thread = threading.Thread(target=self._run, name="mllp-client", daemon=True)
         self._thread.start()
 
