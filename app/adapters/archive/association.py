@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -152,9 +152,8 @@ class QueryAssociation:
             if answered != self._message_id:
                 raise AnswerLost(f"an answer to message {answered}, not {self._message_id}")
             has_identifier = number(elements, command_set.DATA_SET_TYPE) != command_set.NO_DATA_SET
-            comment = elements.get(command_set.ERROR_COMMENT, b"").decode("ascii", "replace").strip(" \0")
             status = number(elements, command_set.STATUS)
-            return Answer(status, comment[:_LONGEST_COMMENT], message.data if has_identifier else None)
+            return Answer(status, _comment(elements), message.data if has_identifier else None)
         except TimeoutError as error:
             raise AnswerLost("nothing whole came in time") from error
         except (ConnectionLost, pdu.PduError) as error:
@@ -175,6 +174,12 @@ class QueryAssociation:
             response = pdu.ReleaseResponse().encode()
             self._connection.send([response], time.monotonic() + self._limits.release, self._limits.release)
         return AnswerLost(f"{what(received)} in place of an answer")
+
+
+def _comment(elements: Mapping[int, bytes]) -> str:
+    """The error comment, as far as it can be shown."""
+    text = elements.get(command_set.ERROR_COMMENT, b"")[:_LONGEST_COMMENT].decode("ascii", "replace")
+    return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
 def _negotiate(

@@ -127,8 +127,9 @@ def _find(assoc: QueryAssociation, destination: DicomDestination, prefix: str) -
         if answer.status in PENDING and answer.identifier is not None:
             try:
                 found.append(read_answer(answer.identifier, implicit_vr))
-            except Exception as error:  # whatever pydicom makes of any bytes
-                raise Unavailable(f"{destination} answered a C-FIND for {prefix}* with nonsense: {error}") from error
+            except Exception as error:  # pydicom raises many kinds on bytes that are no data set
+                reason = f"{destination} answered a C-FIND for {prefix}* with an identifier that can't be read"
+                raise Unavailable(reason) from error
         elif answer.status != SUCCESS:
             raise Unavailable(f"{destination} answered a C-FIND for {prefix}* with {_described(answer)}")
     return found

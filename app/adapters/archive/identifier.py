@@ -85,7 +85,7 @@ def read_answer(data: Buffer, implicit_vr: bool) -> ArchivedStudy:
 def scan(data: Buffer, implicit_vr: bool) -> dict[str, str] | None:
     """Those of the values in ``READ`` that there are, by keyword; None where the answer is not as almost all are."""
     try:
-        return _texts(_implicit_values(data) if implicit_vr else _explicit_values(data))
+        return _texts(_values(data, implicit_vr))
     except (struct.error, ValueError):  # an element is cut off, or text is unusual
         return None
 
@@ -99,29 +99,18 @@ def read(data: Buffer, implicit_vr: bool) -> dict[str, str]:
     return texts
 
 
-def _implicit_values(data: Buffer) -> dict[int, bytes]:
+def _values(data: Buffer, implicit_vr: bool) -> dict[int, bytes]:
+    """Those that are read, by swapped tag. Raises ValueError or struct.error where an element is unusual."""
     found = {}
     position, size = 0, len(data)
     while position < size:
-        swapped, length = _IMPLICIT.unpack_from(data, position)
+        if implicit_vr:
+            swapped, length = _IMPLICIT.unpack_from(data, position)
+            vr = _VRS.get(swapped)
+        else:
+            swapped, vr, length = _EXPLICIT.unpack_from(data, position)
         position += 8
-        if swapped & 0xFFFF == _ITEM_GROUP:
-            raise ValueError("an item outside of a sequence")
-        if swapped in _VRS:
-            found[swapped] = bytes(data[position : position + length])
-        position += length
-    if position > size:
-        raise ValueError("a value that is cut off, or whose length is undefined")
-    return found
-
-
-def _explicit_values(data: Buffer) -> dict[int, bytes]:
-    found = {}
-    position, size = 0, len(data)
-    while position < size:
-        swapped, vr, length = _EXPLICIT.unpack_from(data, position)
-        position += 8
-        if vr not in SHORT_LENGTH:
+        if not implicit_vr and vr not in SHORT_LENGTH:
             if vr not in LONG_LENGTH:
                 raise ValueError(vr)
             (length,) = _LONG.unpack_from(data, position)
@@ -130,6 +119,8 @@ def _explicit_values(data: Buffer) -> dict[int, bytes]:
             if vr != _VRS[swapped]:
                 raise ValueError(vr)
             found[swapped] = bytes(data[position : position + length])
+        elif swapped & 0xFFFF == _ITEM_GROUP:
+            raise ValueError("an item outside of a sequence")
         position += length
     if position > size:
         raise ValueError("a value that is cut off, or whose length is undefined")
@@ -138,7 +129,7 @@ def _explicit_values(data: Buffer) -> dict[int, bytes]:
 
 def _texts(found: dict[int, bytes]) -> dict[str, str]:
     """Raises ValueError where one is unusual."""
-    codec = _CODECS.get(_text(found.get(_CHARACTER_SET, b""), "ascii"))
+    codec = _CODECS.get(found.get(_CHARACTER_SET, b"").decode("ascii").rstrip("\0 "))
     if codec is None:
         raise ValueError("an unusual character set")
     texts = {_KEYWORDS[tag]: _text(value, codec if _VRS[tag] in _TEXT_VRS else "ascii") for tag, value in found.items()}
