@@ -15,10 +15,10 @@ from pynetdicom import AE, AllStoragePresentationContexts
 
 from app.dicom.network import pdu
 from app.dicom.network.command_set import C_ECHO_RQ, C_FIND_RQ, C_STORE_RQ, IS_RESPONSE
+from app.dicom.network.messages import Assembler
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
 from app.receivers.dicom.connection import PeerLimits
 from app.receivers.dicom.ledger import Patient, Study
-from app.receivers.dicom.messages import Assembler
 from app.receivers.dicom.negotiation import SERVICES, Service
 from app.receivers.dicom.options import DicomReceiverOptions
 from app.receivers.dicom.server import DicomReceiver

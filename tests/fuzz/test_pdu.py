@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.adapters.senders.dimse import TimeLimits
 from app.adapters.senders.dimse.association import Association, AssociationFault
 from app.adapters.senders.dimse.command import StoreResponse
-from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
 from app.adapters.senders.dimse.negotiation import PendingAssociation
+from app.adapters.upper_layer.connection import ConnectionLost, PduConnection
 from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError, TransportFault

@@ -20,13 +20,13 @@ from app.dicom.network import pdu
 from app.domain.destination import DicomDestination
 from app.domain.errors import OutcomeUnknown, PermanentError, TransportFault, Unavailable
 from app.domain.study import StoreOutcome, StoreResult
-from app.util.dicom_socket import ReadLimits
 from tests.contract.instances import RUN_KEY, instance
 from tests.contract.scripted_scp import Peer, Script, ScriptedScp, store_everything, store_response
 
 # Only what a test is about is cut short: a peer of these tests may be late on a busy machine.
 SHORT_NEGOTIATION = TimeLimits(connect=30.0, acse=0.4)
 SHORT_STORE = TimeLimits(connect=30.0, network=0.4, dimse=0.4)
+SHORT_QUERY = TimeLimits(connect=30.0, acse=0.4, dimse=0.4)
 ONE = instance()
 LARGE = instance(size=30_000_000)  # more than the sockets of both sides hold
 
@@ -395,7 +395,7 @@ ASKED = [half_an_answer, huge_answer, trickled_answer, http, abort]
 
 @pytest.mark.parametrize("script", ASKED, ids=lambda script: script.__name__)
 def test_an_archive_that_answers_nonsense_to_an_echo_is_unavailable(script: Script) -> None:
-    query = DicomArchiveQuery(limits=ReadLimits(pdu_seconds=0.4))
+    query = DicomArchiveQuery(limits=SHORT_QUERY)
     with ScriptedScp(script) as scp, pytest.raises(Unavailable, match="no association"):
         query.echo(DicomDestination.model_validate(scp.address))
 
@@ -404,6 +404,6 @@ def test_an_archive_that_answers_nonsense_to_an_echo_is_unavailable(script: Scri
     "script", [*ASKED, half_an_answer_to_the_query, huge_answer_to_the_query], ids=lambda script: script.__name__
 )
 def test_an_archive_that_answers_nonsense_to_a_query_is_unavailable(script: Script) -> None:
-    query = DicomArchiveQuery(limits=ReadLimits(pdu_seconds=0.4))
+    query = DicomArchiveQuery(limits=SHORT_QUERY)
     with ScriptedScp(script) as scp, pytest.raises(Unavailable):
         list(query.studies(DicomDestination.model_validate(scp.address), RUN_KEY, 1))

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from app.dicom.network.identifiers import encode_identifier
 from app.domain.study import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, EncodedInstance
-from app.receivers.dicom.find import decode_identifier, encode_identifier, study_answer, study_filter
+from app.receivers.dicom.find import decode_identifier, study_answer, study_filter
 from app.receivers.dicom.intake import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS, Intake
 from app.receivers.dicom.ledger import Patient, Study, StudyEntry, StudyLedger
 from app.receivers.dicom.lies import Liar, Lie, duplicate_of

@@ -19,6 +19,7 @@ import structlog
 from app.dicom.network import command_set
 from app.dicom.network.command_set import encode_command_set, number, uid
 from app.dicom.network.fragments import fragment
+from app.dicom.network.messages import Assembler, Message
 from app.dicom.network.pdu import (
     Abort,
     AssociateAccept,
@@ -32,7 +33,6 @@ from app.dicom.network.pdu import (
 )
 from app.domain.study import EncodedInstance
 from app.receivers.dicom.connection import PeerConnection, PeerFault, PeerLimits
-from app.receivers.dicom.messages import Assembler, Message
 from app.receivers.dicom.negotiation import SERVICES, Service
 
 SUCCESS: Final = 0x0000

@@ -4,7 +4,7 @@ A data set as almost all are is read here: explicit VR, elements of defined leng
 escape sequences. Any other, and any that is damaged, is read by pydicom, with ten times the effort.
 
     group[2] number[2] VR[2] length[2]           value      most VRs (PS3.5 section 7.1.2)
-    group[2] number[2] VR[2] 0000 length[4]      value      the VRs of ``_LONG``
+    group[2] number[2] VR[2] 0000 length[4]      value      the VRs of ``LONG_LENGTH``
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from app.dicom.network.pdu import Buffer
+from app.dicom.vrs import LONG_LENGTH, SHORT_LENGTH
 from app.receivers.dicom.ledger import Patient, Study
 
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
@@ -44,13 +45,6 @@ _CODECS: Final = {b"": "ascii", b"ISO_IR 6 ": "ascii", b"ISO_IR 100": "latin-1",
 
 _ELEMENT = Struct("<I2sH")  # the tag's halves are swapped
 _LONG_LENGTH = Struct("<I")
-_LONG: Final = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-_SHORT: Final = frozenset(
-    (
-        *(b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO"),
-        *(b"LT", b"PN", b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US"),
-    )
-)
 
 
 def read_study(data: Buffer, implicit_vr: bool) -> Study:
@@ -75,8 +69,8 @@ def scan(data: Buffer) -> dict[int, str] | None:
         while position < size:
             swapped, vr, length = _ELEMENT.unpack_from(data, position)
             position += 8
-            if vr not in _SHORT:
-                if vr not in _LONG:
+            if vr not in SHORT_LENGTH:
+                if vr not in LONG_LENGTH:
                     return None
                 (length,) = _LONG_LENGTH.unpack_from(data, position)
                 position += 4

@@ -13,12 +13,13 @@ from typing import Any
 
 import structlog
 
+from app.dicom.network.identifiers import encode_identifier
 from app.dicom.network.pdu import AssociateAccept, AssociateReject, AssociateRequest, Buffer
 from app.domain.errors import Unavailable
 from app.domain.study import EncodedInstance
 from app.receivers.dicom.association import PENDING, Answer, Association
 from app.receivers.dicom.connection import PeerConnection, PeerLimits
-from app.receivers.dicom.find import decode_identifier, encode_identifier, study_answer, study_filter
+from app.receivers.dicom.find import decode_identifier, study_answer, study_filter
 from app.receivers.dicom.intake import Intake
 from app.receivers.dicom.ledger import StudyLedger
 from app.receivers.dicom.listener import Guests, Listener

@@ -7,7 +7,6 @@ are set up, a PermanentError when it will never take the instance.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -17,9 +16,10 @@ from typing import Final, TypeAlias
 from pydicom.uid import UID
 
 from app.adapters.senders.dimse.command import StoreResponse, decode_store_response
-from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
 from app.adapters.senders.dimse.messages import StoreForm
+from app.adapters.upper_layer import ConnectionLost, PduConnection, TimeLimits, abort, release
 from app.dicom.network import pdu
+from app.dicom.network.reasons import what
 from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError
 from app.domain.study import EncodedInstance
@@ -28,6 +28,7 @@ Syntaxes: TypeAlias = tuple[str, str]  # SOP class UID, transfer syntax UID
 
 WINDOW: Final = pdu.OperationsWindow(invoked=16, performed=1)  # that we propose: we only ever invoke
 _WINDOW_BYTES: Final = 1 << 22  # unanswered instances that are larger together gain nothing and cost memory
+_ABORT_SECONDS: Final = 0.1  # for a peer that may have stopped reading
 _LONGEST_ANSWER: Final = 1 << 14  # bytes of its command set
 
 _NO_REASON, _TRANSFER_SYNTAX_NOT_SUPPORTED = 2, 4
@@ -37,7 +38,6 @@ _CONTEXT_RESULTS = {  # PS3.8 section 9.3.3.2
     3: "abstract syntax not supported",
     _TRANSFER_SYNTAX_NOT_SUPPORTED: "transfer syntaxes not supported",
 }
-_ABORT_SOURCES = {0: "its user", 2: "its service provider"}
 
 
 class AssociationFault(Exception):
@@ -46,17 +46,6 @@ class AssociationFault(Exception):
 
 class RejectedForNow(AssociationFault):
     """The peer rejected the association as transient: its limit of associations, or congestion."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimeLimits:
-    """Seconds to wait, in the order in which they matter; the caller's deadline cuts each of them short."""
-
-    connect: float = 5.0  # TCP
-    acse: float = 30.0  # TLS handshake and association; a busy peer may leave us in its backlog for a while
-    network: float = 60.0  # one write that makes no progress
-    dimse: float = 30.0  # to an answer, from the last byte of the latest request, or from the answer before
-    release: float = 2.0  # after which the connection is closed all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +144,11 @@ class Association:
 
     def release(self) -> None:
         """End it in good order; closes the connection whatever the peer does."""
-        deadline = time.monotonic() + self._limits.release
-        with contextlib.suppress(ConnectionLost, pdu.PduError, TimeoutError):
-            self._connection.send([pdu.ReleaseRequest().encode()], deadline, self._limits.release)
-            answer = self._connection.receive(deadline)
-            if isinstance(answer, pdu.ReleaseRequest):  # both asked at once, PS3.8 section 7.2.2.7
-                self._connection.send([pdu.ReleaseResponse().encode()], deadline, self._limits.release)
-                self._connection.receive(deadline)
-        self._connection.close()
+        release(self._connection, self._limits.release)
 
     def abort(self) -> None:
         """End it at once, also one that a fault left unusable."""
-        with contextlib.suppress(ConnectionLost):
-            # The peer may have stopped reading: no waiting beyond a moment.
-            self._connection.send([pdu.Abort().encode()], time.monotonic() + 0.1, self._limits.release)
-        self._connection.close()
+        abort(self._connection, min(self._limits.release, _ABORT_SECONDS))
 
     # --- Requests -----------------------------------------------------------------------------------------------------
 
@@ -237,7 +216,7 @@ class Association:
             return received.values
         if isinstance(received, pdu.ReleaseRequest):
             self._connection.send([pdu.ReleaseResponse().encode()], deadline, self._limits.release)
-        raise AssociationFault(f"{describe(received)} in place of an answer to a C-STORE")
+        raise AssociationFault(f"{what(received)} in place of an answer to a C-STORE")
 
     def _checked(self, response: StoreResponse) -> StoreResponse:
         if response.message_id not in self._unanswered:
@@ -264,12 +243,3 @@ def _context_results(proposed: dict[int, Syntaxes], answers: Iterable[pdu.Contex
             result = _TRANSFER_SYNTAX_NOT_SUPPORTED
         results[pair] = result
     return results
-
-
-def describe(received: pdu.Pdu) -> str:
-    if isinstance(received, pdu.Abort):
-        source = _ABORT_SOURCES.get(received.source, f"source {received.source}")
-        return f"an abort by {source} (reason {received.reason})"
-    if isinstance(received, pdu.ReleaseRequest):
-        return "a release request"
-    return f"a PDU of type 0x{received.TYPE:02X}"

@@ -6,7 +6,6 @@ operations window (PS3.7 annex D.3.3.3). A peer that says nothing of it, or one,
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 import time
 from collections.abc import Iterable
@@ -18,27 +17,15 @@ from app.adapters.senders.dimse.association import (
     AssociationFault,
     RejectedForNow,
     Syntaxes,
-    TimeLimits,
-    describe,
 )
-from app.adapters.senders.dimse.connection import ConnectionLost, PduConnection
+from app.adapters.upper_layer import ConnectionLost, PduConnection, TimeLimits, abort
 from app.dicom.network import pdu
+from app.dicom.network.reasons import rejection_reason, what
 from app.domain.destination import DicomDestination
 from app.domain.errors import TransportFault
 from app.util.addresses import Resolve, resolve
 
 _MAX_PDU: Final = 1 << 14  # what we take: C-STORE-RSPs are far shorter
-
-_REJECTION_REASONS = {  # (source, reason), PS3.8 section 9.3.4
-    (1, 1): "no reason given",
-    (1, 2): "application context name not supported",
-    (1, 3): "calling AE title not recognized",
-    (1, 7): "called AE title not recognized",
-    (2, 1): "no reason given by its ACSE",
-    (2, 2): "protocol version not supported",
-    (3, 1): "temporary congestion",
-    (3, 2): "local limit exceeded",
-}
 
 
 class PendingAssociation:
@@ -92,9 +79,7 @@ class PendingAssociation:
 
     def abandon(self) -> None:
         """Not wanted any more."""
-        with contextlib.suppress(ConnectionLost):
-            self._connection.send([pdu.Abort().encode()], time.monotonic() + self._limits.release, self._limits.release)
-        self._connection.close()
+        abort(self._connection, self._limits.release)
 
     def _negotiate(self, deadline: float) -> Association:
         if not self._requested:
@@ -107,7 +92,7 @@ class PendingAssociation:
         self._connection.close()
         if isinstance(answer, pdu.AssociateReject):
             raise _rejection(self._destination, answer)
-        raise AssociationFault(f"{describe(answer)} in answer to the association request")
+        raise AssociationFault(f"{what(answer)} in answer to the association request")
 
     def _request(self) -> pdu.AssociateRequest:
         contexts = tuple(
@@ -120,7 +105,7 @@ class PendingAssociation:
 
 
 def _rejection(destination: DicomDestination, reject: pdu.AssociateReject) -> Exception:
-    reason = _REJECTION_REASONS.get((reject.source, reject.reason), f"source {reject.source} reason {reject.reason}")
+    reason = rejection_reason(reject)
     if reject.result != pdu.AssociateReject.PERMANENT:
         return RejectedForNow(f"association rejected for now: {reason}")
     cures = {

@@ -29,9 +29,9 @@ from app.adapters.senders.dimse.association import (
     AssociationFault,
     RejectedForNow,
     Syntaxes,
-    TimeLimits,
 )
 from app.adapters.senders.dimse.negotiation import PendingAssociation
+from app.adapters.upper_layer import TimeLimits
 from app.dicom.network.pdu import MAX_CONTEXTS
 from app.domain.destination import DicomDestination
 from app.domain.errors import TransportFault

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn, Self
 
-from app.adapters.senders.dimse.association import Association, AssociationFault, Syntaxes, TimeLimits
+from app.adapters.senders.dimse.association import Association, AssociationFault, Syntaxes
 from app.adapters.senders.dimse.command import DUPLICATE_SOP_INSTANCE, StoreResponse, store_outcome
 from app.adapters.senders.dimse.pool import AssociationPool, Lease, PoolLimits
+from app.adapters.upper_layer import TimeLimits
 from app.domain.destination import DicomDestination
 from app.domain.errors import OutcomeUnknown, TemporaryError, TransportFault
 from app.domain.study import EncodedInstance, StoreResult

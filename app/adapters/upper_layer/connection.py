@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from app.adapters.senders.dimse.streams import PlainStream, Stream, TlsStream
+from app.adapters.upper_layer.streams import PlainStream, Stream, TlsStream
 from app.dicom.network.pdu import HEADER, HEADER_SIZE, Buffer, Pdu, decode, is_pdu_type
 from app.util.addresses import Resolve, connect, resolve
 
-_LONGEST_PDU: Final = 1 << 20  # bytes of a peer's PDU; it only ever has associations and C-STORE-RSPs to send
+_LONGEST_PDU: Final = 1 << 20  # bytes of a peer's PDU; it only ever has associations and answers to send
 
 
 class ConnectionLost(Exception):
