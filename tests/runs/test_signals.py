@@ -52,5 +52,5 @@ def test_the_finisher_waits_for_jobs_no_longer_than_it_says(slow_handler: list[i
 @pytest.mark.timeout(30)
 def test_the_emission_waits_for_outcomes_no_longer_than_it_says(slow_handler: list[int]) -> None:
     peer = Peer("127.0.0.1", free_port())
-    with closing(MllpClient(peer, Policy(), lambda _: None)) as client:
+    with closing(MllpClient(peer, Policy(), lambda _message, _control_id: None)) as client:
         wait_through_a_signal(client.completed, slow_handler)
