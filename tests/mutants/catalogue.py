@@ -231,10 +231,10 @@ _WORKERS = (
         name="early-acknowledgement",
         promise="a message is acknowledged after its job's outcome is committed, never before",
         file="app/runs/working/finisher.py",
-        old="        while True:\n            try:\n                with self._database.transaction() as work:\n",
+        old="        while True:\n            try:\n                with self._gathering.transaction()",
         new=(
             "        self._inbox.acknowledge([done.claimed.delivery for done in group])\n"
-            "        while True:\n            try:\n                with self._database.transaction() as work:\n"
+            "        while True:\n            try:\n                with self._gathering.transaction()"
         ),
         tests=("tests/runs/test_worker.py::test_nothing_is_acknowledged_before_it_is_written",),
     ),
