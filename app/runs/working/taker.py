@@ -1,4 +1,4 @@
-"""The worker's taker: receives jobs and claims them in groups, a few more than there are hands.
+"""The worker's taker: receives jobs and claims them in groups, more than there are hands.
 
 A claim counts as a start, even if the worker ends before a hand gets to the job. So a job that was delivered before,
 whose last worker may have ended because of it or just beside it, is claimed only when a hand is free for it: then

@@ -2,8 +2,8 @@
 
 Threads, which meet at the desk (``app.runs.working.desk``):
 
-    taker        receives deliveries and claims them in one transaction, a few more than there are hands; those that
-                 were delivered before only for free hands
+    taker        receives deliveries and claims them in one transaction, more than there are hands; those that were
+                 delivered before only for free hands
     hands        ``concurrency`` of them, each running one job after the other; suspicious ones in a child process
     keeper       prolongs the leases of what is claimed
     heartbeat    tells the database of this worker every few seconds
