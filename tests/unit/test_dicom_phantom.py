@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from app.dicom.phantom.noise import add_noise, reach
+from app.dicom.phantom.painted import kept
 from app.dicom.phantom.radiograph import COLUMNS, ROWS, Projection
 from app.dicom.phantom.sections import CT_INTERCEPT, Contrast, Stack
 from app.dicom.phantom.shapes import Anatomy, Clipped, Ellipsoid, Shape, Tube
@@ -17,7 +21,7 @@ from app.dicom.phantom.view import AXIAL, CORONAL, SAGITTAL, View, samples
 from app.domain.procedures import BODY_PARTS
 
 KEY = b"some noise"
-GOLDEN = "94926e50518a9e7b"
+GOLDEN = "8834a3f05eea082f"
 
 Image = npt.NDArray[np.int64]
 
@@ -265,3 +269,22 @@ def test_a_later_stroke_covers_an_earlier_one() -> None:
     assert labels[10, 10, 10] == 2
     assert labels[10, 10, 16] == 1
     assert labels[0, 0, 0] == 0
+
+
+def test_threads_that_need_the_same_painting_paint_it_once() -> None:
+    together = threading.Barrier(4)
+    painted = []
+
+    @kept(2)
+    def paint(body_part: str) -> str:
+        painted.append(body_part)
+        time.sleep(0.05)  # time for the others to come
+        return body_part.lower()
+
+    def need(body_part: str) -> str:
+        together.wait()
+        return paint(body_part)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(need, ["KNEE", "KNEE", "HAND", "KNEE"])) == ["knee", "knee", "hand", "knee"]
+    assert sorted(painted) == ["HAND", "KNEE"]

@@ -27,8 +27,8 @@ from tests.unit.written_by_pydicom import as_pydicom_writes
 GOLDEN = {  # of all bytes of one tiny study
     "CT": "7bcb40c55170e205",
     "MR": "94f89c623ed14bc3",
-    "CR": "2a95584358b9d174",
-    "DX": "0cc705d86d55586d",
+    "CR": "b65f611bcf81ea13",
+    "DX": "75ced9e1c99ab06a",
 }
 
 

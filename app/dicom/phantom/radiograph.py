@@ -7,19 +7,19 @@ bright in MONOCHROME2. Full size is painted at a fifth of the resolution and enl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from app.dicom.phantom.noise import Pixels, add_noise, reach
+from app.dicom.phantom.painted import kept
 from app.dicom.phantom.regions import anatomy, region
 from app.dicom.phantom.tissue import attenuation
 from app.dicom.phantom.view import BACK, CORONAL, FRONT, HEAD, LEFT, RIGHT, SAGITTAL, View, samples, softened
 
 COLUMNS, ROWS = 1760, 2140  # at full size, portrait
 _ENLARGE = 5
-_DEPTHS = 160  # planes along the beam
+_DEPTHS, _TINY_DEPTHS = 160, 40  # planes along the beam
 _AT_ONCE = 1_000_000  # points painted at once
 _BRIGHTEST = 3600  # stored value of the densest point, of 4095
 _NOISE = 9
@@ -74,7 +74,7 @@ class Projection:
         return add_noise(clean, _NOISE, key, out)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def _painted(projection: Projection) -> Pixels:
     """Without noise, at the resolution that it is painted at; up to 300 kB."""
     shown, view = region(projection.body_part), projection.view
@@ -87,8 +87,9 @@ def _painted(projection: Projection) -> Pixels:
     body = anatomy(projection.body_part, projection.right, oblique=projection.position == "LLO")
     table = attenuation()
     total: npt.NDArray[np.int32] = np.zeros((rows, columns), dtype=np.int32)
-    depths = samples(aim[view.normal], _DEPTHS, shown.depth[view.normal] / _DEPTHS)
-    for some in np.array_split(depths, -(-_DEPTHS * rows * columns // _AT_ONCE)):
+    planes = _TINY_DEPTHS if projection.tiny else _DEPTHS
+    depths = samples(aim[view.normal], planes, shown.depth[view.normal] / planes)
+    for some in np.array_split(depths, -(-planes * rows * columns // _AT_ONCE)):
         total += table[view.paint(body, across, down, some)].sum(axis=0, dtype=np.int32)
     total = softened(total)
     margin = reach(_NOISE)
@@ -97,7 +98,7 @@ def _painted(projection: Projection) -> Pixels:
     return scaled
 
 
-@lru_cache(maxsize=6)
+@kept(6)
 def _enlarged(projection: Projection) -> Pixels:
     """Linear interpolation between the painted pixels; 7.5 MB each."""
     image = _painted(projection)  # a weighted sum of two values stays below 2 to the 16th
@@ -114,7 +115,7 @@ def _enlarged(projection: Projection) -> Pixels:
     return enlarged
 
 
-@lru_cache(maxsize=256)
+@kept(256)
 def _window(projection: Projection) -> tuple[int, int]:
     values = np.sort(_painted(projection), axis=None)
     body = values[np.searchsorted(values, 2 * reach(_NOISE)) :]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from app.dicom.phantom.extremity import foot, hand
 from app.dicom.phantom.head import head
 from app.dicom.phantom.knee import knee
+from app.dicom.phantom.painted import kept
 from app.dicom.phantom.shapes import Anatomy, Vector
 from app.dicom.phantom.trunk import shoulder, trunk
 
@@ -50,7 +50,7 @@ def region(body_part: str) -> Region:
     return _REGIONS.get(body_part, _CHEST)
 
 
-@lru_cache(maxsize=32)
+@kept(32)
 def anatomy(body_part: str, right: bool, oblique: bool) -> Anatomy:
     """The anatomy of a region; ``right`` for the right one of a pair, ``oblique`` turned by about 37 degrees."""
     shown = region(body_part).anatomy()

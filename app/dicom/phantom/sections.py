@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 from app.dicom.phantom.noise import Pixels, add_noise, reach
+from app.dicom.phantom.painted import kept
 from app.dicom.phantom.regions import Region, anatomy, region
 from app.dicom.phantom.shapes import Vector
 from app.dicom.phantom.tissue import Weighting, hounsfield, mr_signal
@@ -97,8 +97,8 @@ def _paint(body_part: str, right: bool, view: View, size: int, level: int, contr
 
 
 # Bounds on memory, for 512 by 512 and 256 by 256 pixels: 64 MB and 48 MB.
-_ct_section = lru_cache(maxsize=4 * _LEVELS)(_paint)
-_mr_section = lru_cache(maxsize=12 * _LEVELS)(_paint)
+_ct_section = kept(4 * _LEVELS)(_paint)
+_mr_section = kept(12 * _LEVELS)(_paint)
 
 
 def _noise(body_part: str, contrast: Contrast) -> int:

@@ -87,8 +87,9 @@ class Tube:
 
     @property
     def bounds(self) -> tuple[Vector, Vector]:
-        low = tuple(min(p[i] - r for p, r in zip(self.points, self.radii, strict=True)) for i in range(3))
-        high = tuple(max(p[i] + r for p, r in zip(self.points, self.radii, strict=True)) for i in range(3))
+        around = [_box(point, (radius, radius, radius)) for point, radius in zip(self.points, self.radii, strict=True)]
+        low = tuple(map(min, *(bottom for bottom, _ in around)))
+        high = tuple(map(max, *(top for _, top in around)))
         return (low[0], low[1], low[2]), (high[0], high[1], high[2])
 
     def inside(self, x: Axis, y: Axis, z: Axis) -> Mask:
@@ -147,11 +148,13 @@ class Anatomy:
         """Tissue labels at every (z, y, x) of the sampling points; 0 where nothing was painted."""
         labels = np.zeros((z.size, y.size, x.size), dtype=np.uint8)
         first, last = np.array((x[0], y[0], z[0])), np.array((x[-1], y[-1], z[-1]))
-        for index in np.flatnonzero(np.all((self._low <= last) & (self._high >= first), axis=1)):
+        near = np.flatnonzero(np.all((self._low <= last) & (self._high >= first), axis=1))
+        along_z, along_y, along_x = (
+            _reaches(axis, self._low[near, i], self._high[near, i]) for axis, i in ((z, 2), (y, 1), (x, 0))
+        )
+        for index, *window in zip(near, along_z, along_y, along_x, strict=True):
             tissue, shape = self._strokes[index]
-            low, high = self._low[index], self._high[index]
-            window = tuple(_reach(axis, low[i], high[i]) for axis, i in ((z, 2), (y, 1), (x, 0)))
-            part = labels[window]
+            part = labels[tuple(window)]
             if part.size:
                 zs, ys, xs = z[window[0]], y[window[1]], x[window[2]]
                 part[shape.inside(xs[None, None, :], ys[None, :, None], zs[:, None, None])] = tissue
@@ -204,9 +207,10 @@ def _segments(shape: Shape) -> Sequence[Shape]:
     return (shape,)
 
 
-def _reach(axis: Axis, low: float, high: float) -> slice:
-    first, last = np.searchsorted(axis, (low, high))
-    return slice(int(first), int(last) if last == axis.size or axis[last] > high else int(last) + 1)
+def _reaches(axis: Axis, lows: Axis, highs: Axis) -> list[slice]:
+    """The points from each low to its high, both included."""
+    firsts, ends = np.searchsorted(axis, lows), np.searchsorted(axis, highs, side="right")
+    return list(map(slice, firsts.tolist(), ends.tolist()))
 
 
 def _in_cone(p: Vector, q: Vector, r0: float, r1: float, x: Axis, y: Axis, z: Axis) -> Mask:
