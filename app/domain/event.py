@@ -32,9 +32,11 @@ Kinds, and what ``data`` holds:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
+
+from app.domain.records import record
 
 RUN_STATE = "run.state"
 RUN_NOTE = "run.note"
@@ -58,7 +60,7 @@ TERMINAL_STEP_KINDS = (STEP_SUCCEEDED, STEP_FAILED, STEP_CANCELLED)
 TERMINAL_ORDER_KINDS = (ORDER_COMPLETED, ORDER_FAILED, ORDER_CANCELLED)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Event:
     """An event to be written; ``at`` is set by the database."""
 
@@ -71,7 +73,7 @@ class Event:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RecordedEvent:
     """An event as it was recorded. ``cursor`` is opaque: hand it back to read on from here."""
 

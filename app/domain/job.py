@@ -7,12 +7,13 @@ worker claims the rows before it does anything.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from app.domain import fast_json
+from app.domain.records import record
 from app.domain.retry import RetryPolicy
 from app.domain.trace import parse_traceparent
 
@@ -23,7 +24,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _checked_uuid = lru_cache(maxsize=256)(UUID)  # the jobs of a run share its ID
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SlipEntry:
     """One step on the routing slip."""
 
@@ -35,7 +36,7 @@ class SlipEntry:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Job:
     """``slip[0]`` is the first step of this job; steps that name another queue become a job there."""
 

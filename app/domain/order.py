@@ -6,9 +6,10 @@ already within the shorter of the HL7 and DICOM lengths (SH 16, LO 64, PN 64 per
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
+
+from app.domain.records import record
 
 Sex = Literal["M", "F", "O", ""]
 Modality = Literal["CT", "MR", "CR", "DX"]
@@ -16,7 +17,7 @@ MODALITIES: tuple[Modality, ...] = ("CT", "MR", "CR", "DX")
 Pixels = Literal["full", "tiny"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class PersonName:
     """A name in its parts; HL7's XPN and DICOM's PN order them differently (suffix and prefix are swapped)."""
 
@@ -27,7 +28,7 @@ class PersonName:
     prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Provider:
     """A physician: HL7's XCN is the ID and then the name; DICOM keeps the name only."""
 
@@ -35,7 +36,7 @@ class Provider:
     name: PersonName
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Patient:
     patient_id: str
     issuer: str  # assigning authority: namespace ID (PID-3.4.1, Issuer of Patient ID)
@@ -53,7 +54,7 @@ class Patient:
     height_m: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Code:
     """A coded concept: code value (at most 16), meaning (at most 64), coding scheme designator (at most 16)."""
 
@@ -62,13 +63,13 @@ class Code:
     scheme: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class SeriesPlan:
     description: str
     instances: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StudyPlan:
     """The study that answers an order: what the worker has to make."""
 
@@ -84,7 +85,7 @@ class StudyPlan:
         return sum(series.instances for series in self.series)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Order:
     """One imaging order. Times are naive local times of the simulated department."""
 

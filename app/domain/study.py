@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from app.domain.records import record
 
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -11,7 +12,7 @@ IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 StoreOutcome = Literal["stored", "warning", "already_there", "out_of_resources", "refused", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EncodedInstance:
     """One composite instance: its data set's bytes in its transfer syntax, without preamble and group 0002."""
 
@@ -21,7 +22,7 @@ class EncodedInstance:
     data: bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoreResult:
     """The archive's answer to one C-STORE (PS3.4 annex B.2.3)."""
 
@@ -38,7 +39,7 @@ class StoreResult:
         return self.outcome in ("stored", "warning", "already_there")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ArchivedStudy:
     """A study as the archive describes it in answer to a query; ``None`` where it did not say."""
 
@@ -52,7 +53,7 @@ class ArchivedStudy:
     character_set: str = "ISO_IR 192"  # Specific Character Set of the answer: what its text could express
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ReceivedOrder:
     """An order message as the receiver's own ledger has it."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
 from app.domain.job import Job
+from app.domain.records import record
 from app.domain.run import OrderState, RunState, StepState
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OrderIntent:
     """Written before the message is sent, so that no order can be sent without a trace."""
 
@@ -27,7 +28,7 @@ class OrderIntent:
     instances: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OrderAcknowledged:
     """The end of an emission: WAITING with its jobs, or a terminal state."""
 
@@ -39,7 +40,7 @@ class OrderAcknowledged:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewStep:
     """A step's row at its creation."""
 
@@ -51,7 +52,7 @@ class NewStep:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OutboxEntry:
     """A job that is to be published, at once or after so many seconds.
 
@@ -64,7 +65,7 @@ class OutboxEntry:
     starts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OutboxMessage:
     """An entry read back: ready to publish. ``starts`` is the head step's, it makes the event key unique.
 
@@ -83,7 +84,7 @@ class OutboxMessage:
     taken_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClaimRequest:
     """A delivered job that somebody wants to run. ``destination``: the key of the one that its steps use, if any."""
 
@@ -98,7 +99,7 @@ class ClaimRequest:
 ClaimRefusal = Literal["unknown", "finished", "taken", "early", "parked", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Claim:
     """The answer to a request: ours under ``fence``, or the reason why not.
 
@@ -120,7 +121,7 @@ class Claim:
     is_probe: bool = False  # its destination is held to be away, and this job shall find out
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StepOutcome:
     """How one step of a job ended; READY: it is to be tried again, for ``cause``."""
 
@@ -138,7 +139,7 @@ JobOutcome = Literal["succeeded", "failed", "retried", "cancelled"]
 DeadLetterKind = Literal["permanent", "exhausted", "defect", "crashed", "undeliverable", "not_a_job"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Death:
     """Why a job is dead: refused for good, its attempts (or patience) used up, a defect, or it ended its worker."""
 
@@ -147,7 +148,7 @@ class Death:
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DestinationReport:
     """What a job learnt about the destination that it used: ``fault`` is empty where it gave a verdict."""
 
@@ -157,7 +158,7 @@ class DestinationReport:
     is_probe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class JobFinish:
     """A claimed job's end: the outcomes of its steps, and what follows from them.
 
@@ -194,7 +195,7 @@ class JobFinish:
         return "cancelled" if StepState.CANCELLED in states else "succeeded"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class JobReference:
     """A job by its rows: its head step, at its epoch, started so often."""
 
@@ -204,7 +205,7 @@ class JobReference:
     starts: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Withdrawn:
     """A job that was taken out of its queue before anybody began it; ``type`` is its head step's."""
 
@@ -213,7 +214,7 @@ class Withdrawn:
     fence: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ParkedCount:
     """How many jobs of a run wait for what: a destination's key, PAUSE, REOPENED, or PURGED and a queue."""
 
@@ -221,7 +222,7 @@ class ParkedCount:
     jobs: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Totals:
     """How much there is: all runs by state; orders and jobs only of runs that have not ended."""
 
@@ -242,7 +243,7 @@ class DestinationState(StrEnum):
     OPEN = "OPEN"  # away: jobs are parked, and one at a time is sent to find out
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DestinationRow:
     """A destination as all processes know it."""
 
@@ -254,7 +255,7 @@ class DestinationRow:
     next_probe_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class NewDeadLetter:
     """A dead message that names no row: what was no job, or what nobody can place."""
 
@@ -271,7 +272,7 @@ class DeadLetterState(StrEnum):
     DISCARDED = "DISCARDED"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DeadLetterRow:
     """A dead letter as it stands; ``run_id`` and what follows it are None for a message that named no row."""
 
@@ -294,7 +295,7 @@ class DeadLetterRow:
     settled_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DeadLetterFilter:
     """Which dead letters are meant; what is None does not matter. ``run`` is an id or run key."""
 
@@ -309,7 +310,7 @@ class DeadLetterFilter:
 MAX_SELECTED = 1000  # dead letters of one request: they are settled in one transaction
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DeadLetterSelection:
     """Letters by their ids; where none is given, the oldest ``limit`` of those that match."""
 
@@ -321,7 +322,7 @@ class DeadLetterSelection:
 FindingKind = Literal["missing", "duplicated", "mismatched"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Finding:
     """One thing reconciliation found wrong."""
 
@@ -332,7 +333,7 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OrderRow:
     """An order as it stands."""
 
@@ -358,7 +359,7 @@ class OrderRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StepRow:
     """A step execution as it stands."""
 
@@ -374,7 +375,7 @@ class StepRow:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TemplateRow:
     """A stored template; ``document`` holds the steps too."""
 

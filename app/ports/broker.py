@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from app.domain.records import record
 
 DEAD_QUEUE = "yeeter.dead"  # what the broker gave up; it is subscribed to like any other queue
 DELIVERY_LIMIT = 20  # times that a message may come back without being acknowledged; after one more it is dead
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Message:
     """A message to publish: persistent, mandatory, confirmed.
 
@@ -23,7 +24,7 @@ class Message:
     traceparent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Delivery:
     """A message that is ours until it is acknowledged or given back. ``tag`` belongs to the adapter.
 
@@ -40,7 +41,7 @@ class Delivery:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class QueueDepth:
     """What waits in a queue. A subscription is one consumer of it, or two while it may hold more than its prefetch."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from app.domain.destination import Hl7Destination
+from app.domain.records import record
 from app.domain.study import ReceivedOrder
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OutboundOrder:
     """An encoded message and its lane: messages of one lane (patient) go one after the other on one connection."""
 
@@ -23,7 +23,7 @@ class OutboundOrder:
 OrderVerdict = Literal["accepted", "error", "rejected", "unknown", "unreachable"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class OrderOutcome:
     """What became of one message.
 

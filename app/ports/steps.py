@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.domain.destination import DicomDestination
 from app.domain.order import Order
+from app.domain.records import record
 from app.domain.study import EncodedInstance
 from app.ports.studies import ArchiveQuery, StudySender, StudyStore
 
@@ -22,7 +23,7 @@ class Handover:
     study: Sequence[EncodedInstance] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StepContext:
     """What a step gets to work with.
 
@@ -40,7 +41,7 @@ class StepContext:
     handover: Handover = field(default_factory=Handover)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StepResult:
     """What a step did, for its event; ``wait_seconds`` parks the rest of the job for so long."""
 
@@ -73,7 +74,7 @@ class StepSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Toolbox:
     """The adapters a step may use; given to a step's factory when the registry is built."""
 

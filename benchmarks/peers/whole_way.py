@@ -23,6 +23,7 @@ from app.cli.output import note
 from app.domain.order import Order
 from app.producer.receivers import BuiltInReceiver
 from benchmarks.peers.archive import Archive, running_archives
+from benchmarks.peers.bare import bare_workers, produce
 from benchmarks.peers.on_celery import celery_worker, on_celery
 from benchmarks.peers.orders import planned_orders
 from benchmarks.peers.scripts import plain_script, smartest_script
@@ -45,6 +46,7 @@ class Hospital:
     mllp_port: int
     archives: dict[bool, Archive]
     environment: dict[str, str]  # of Yeeter's programs
+    folder: Path  # for logs
 
 
 @contextmanager
@@ -64,7 +66,7 @@ def hospital() -> Iterator[Hospital]:
         mllp = stack.enter_context(BuiltInReceiver("mllp"))
         archives = dict(stack.enter_context(running_archives()))
         stack.enter_context(celery_worker(broker_url, folder))
-        yield Hospital(mllp.port, archives, environment)
+        yield Hospital(mllp.port, archives, environment, folder)
 
 
 def contenders(place: Hospital, orders: int) -> Iterator[Contender]:
@@ -74,6 +76,9 @@ def contenders(place: Hospital, orders: int) -> Iterator[Contender]:
         many = orders if no_delay else few  # 40 ms an instance are nothing to wait for a thousand times
         named = partial(Contender, STAGE, archive.settings)
         yield named(f"{OURS} ({WORKERS} workers)", partial(ours, place, archive, orders))
+        yield named(
+            f"{OURS} without guarantees ({WORKERS} workers)", partial(without_guarantees, place, archive, orders)
+        )
         yield named("plain script", partial(of_script, plain_script, place, archive, few))
         yield named("smartest script", partial(of_script, smartest_script, place, archive, many))
         yield named("Celery (2 processes)", partial(of_celery, place, archive, few))
@@ -90,6 +95,17 @@ def ours(place: Hospital, archive: Archive, orders: int) -> float:
         raise PeerFailed(f"yeeter bench matrix: {done.stderr}")
     _check(archive, orders)
     return float(json.loads(done.stdout)[0]["orders_per_second"])
+
+
+def without_guarantees(place: Hospital, archive: Archive, orders: int) -> float:
+    """Orders a second of ours without what makes it sure: from the first order planned to the last instance there."""
+    archive.empty()
+    queue = f"bare-{archive.port}"
+    with bare_workers(WORKERS, place.environment, queue, archive, place.folder):
+        begun = time.perf_counter()
+        produce(orders, place.mllp_port, place.environment, queue)
+        archive.await_count(orders)
+        return orders / (time.perf_counter() - begun)
 
 
 def of_script(script: Script, place: Hospital, archive: Archive, orders: int) -> float:

@@ -257,7 +257,8 @@ class Emitter:
             self._receiver.could_not_be_reached(unreached)
 
     def _total(self, outcome: OrderOutcome) -> OrderOutcome:
-        return self._tally(outcome.number).total(outcome)
+        before = self._tallies.get(outcome.number)
+        return outcome if before is None else before.total(outcome)
 
     def _tally(self, number: int) -> Tally:
         return self._tallies.get(number, Tally())

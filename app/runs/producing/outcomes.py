@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from app.dicom.person_name import to_pn
 from app.domain.event import ORDER_COMPLETED, ORDER_FAILED, STEP_CANCELLED, STEP_FAILED, STEP_SUCCEEDED, Event
 from app.domain.job import Job
 from app.domain.order import Order
+from app.domain.records import record
 from app.domain.run import OrderState, Run, StepState
 from app.domain.work import NewStep, OrderAcknowledged, OrderIntent, OutboxEntry
 from app.ports import OrderOutcome, UnitOfWork
 from app.runs.producing.timing import Timing
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Tally:
     """What became of an order's transmissions before the present one.
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
 from app.domain.errors import PublishFailed, Unavailable
 from app.domain.job import INLINE_QUEUE
+from app.domain.records import record
 from app.domain.run import RunState
 from app.domain.work import OutboxMessage
 from app.ports import Broker, Message, UnitOfWork
@@ -33,7 +33,7 @@ RETRY = 1.0  # seconds after a broker or database that could not be reached
 _TOPIC = "broker"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Confirmed:
     """Messages that the broker has, and whose entries are to be removed."""
 

@@ -6,15 +6,15 @@ import time
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from app.domain.pacing import Pacing
+from app.domain.records import record
 
 _CLOSE = 0.05  # seconds
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Timing:
     """An order until it was handed to the sender, in seconds."""
 

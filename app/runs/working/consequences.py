@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 import traceback
-from dataclasses import dataclass
 
 from app.domain.errors import PermanentError, TemporaryError, TransportFault, Unavailable, YeeterError
+from app.domain.records import record
 from app.domain.retry import FAULT_DELAY, MAX_CRASHES, RetryPolicy, rung
 from app.domain.work import Death, DestinationReport, RetryCause
 
@@ -23,7 +23,7 @@ MAX_TRACEBACK = 8_000  # characters: its end, which names the place
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@]+@")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Again:
     """It is tried again after so many seconds."""
 

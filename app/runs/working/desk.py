@@ -6,14 +6,14 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from app.domain.job import Job
+from app.domain.records import record
 from app.domain.work import Claim, ClaimRequest, JobFinish
 from app.ports import Delivery
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Claimed:
     """A job that is ours to run, with the message that it came by; ``at`` this time (``time.monotonic()`` seconds)."""
 
@@ -24,7 +24,7 @@ class Claimed:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Done:
     """A job that was run, and is to be written before its message is acknowledged."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from app.domain.job import Job, SlipEntry, encode_job
+from app.domain.records import record
 from app.domain.run import OrderState, StepState
 from app.domain.work import Claim, Death, DestinationReport, JobFinish, OutboxEntry, StepOutcome
 from app.runs.working.consequences import Again, defect, text_of
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Progress:
     """What a job has done so far. Replaced as a whole, so that another thread sees it as it was at one moment."""
 
@@ -23,7 +23,7 @@ class Progress:
     in_memory: bool = False  # whether this start made the study, and put it into no store
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Failure:
     """A step that did not succeed; ``kind`` is the error's name."""
 

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError, TemporaryError
 from app.domain.job import Job, SlipEntry
 from app.domain.order import Order
+from app.domain.records import record
 from app.domain.run import StepState
 from app.domain.work import Claim, Death, DestinationReport, JobFinish, StepOutcome
 from app.ports import Handover, Step, StepContext, StepResult, StepSource
@@ -31,7 +32,7 @@ RATED = "SEND_DICOM"  # the step that a destination's rate is about: one study e
 Permission = Callable[[DicomDestination, Callable[[], bool]], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class JobRunner:
     """What it takes to run jobs. ``permission`` waits for a destination's rate; False when it is over before that."""
 
@@ -44,14 +45,14 @@ class JobRunner:
         return JobRun(self, job, claim)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _StepUnderWay:
     position: int
     progress: Progress
     deadline: float  # time.monotonic() seconds
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Attempt:
     """How a step ended."""
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
 from app.domain.errors import Unavailable
 from app.domain.job import Job, decode_job
+from app.domain.records import record
 from app.domain.work import Claim, ClaimRequest, NewDeadLetter
 from app.ports import Database, Delivery, StepSource
 from app.runs.working.dead_queue import not_a_job
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 LOOK = 0.005  # seconds between two looks at what has come meanwhile
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClaimTerms:
     """How jobs are claimed: in whose name, for how many seconds, and for how many hands."""
 
@@ -41,7 +42,7 @@ class ClaimTerms:
     hands: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Received:
     delivery: Delivery
     job: Job

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pydicom.uid import UID
@@ -22,6 +21,7 @@ from app.dicom.network import pdu
 from app.dicom.network.reasons import what
 from app.domain.destination import DicomDestination
 from app.domain.errors import PermanentError
+from app.domain.records import record
 from app.domain.study import EncodedInstance
 
 Syntaxes: TypeAlias = tuple[str, str]  # SOP class UID, transfer syntax UID
@@ -48,7 +48,7 @@ class RejectedForNow(AssociationFault):
     """The peer rejected the association as transient: its limit of associations, or congestion."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class _Request:
     """A C-STORE that was begun and has no answer."""
 

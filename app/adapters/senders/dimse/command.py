@@ -12,11 +12,10 @@ C-STORE-RQ                               C-STORE-RSP
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.dicom.network import command_set
 from app.dicom.network.command_set import decode_command_set, encode_command_set, number
 from app.dicom.network.pdu import Buffer, PduError
+from app.domain.records import record
 from app.domain.study import StoreOutcome
 
 DUPLICATE_SOP_INSTANCE = 0x0111
@@ -30,7 +29,7 @@ _OUTCOMES: dict[int, StoreOutcome] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class StoreResponse:
     """The parameters of a C-STORE-RSP that we use."""
 
