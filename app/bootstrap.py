@@ -61,6 +61,7 @@ from app.settings import Settings
 from app.steps.registry import StepRegistry
 from app.util.addresses import Found, Resolve, resolve
 from app.util.answering_process import AnsweringProcess, SpawnedChild
+from app.util.garbage import collect_seldom
 
 LEASE_INTERVALS = 3  # between two looks of the autoscaler, which its Lease outlasts
 MIN_LEASE_SECONDS = 15.0
@@ -200,6 +201,7 @@ def bootstrap(settings: Settings, start_child: StartChild | None = None) -> Iter
     Raises:
         InvalidInput: a setting can't be used.
     """
+    collect_seldom()
     tls, resolve = tls_context(settings), _resolver(settings)
     inline = InProcessBroker()
     broker: Broker = RabbitMqBroker(settings.broker_url, tls=tls) if settings.broker_url else inline

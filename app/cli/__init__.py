@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.util.garbage import collect_seldom
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` unless given); the exit code."""
+    collect_seldom()  # before there is much to look at
     from app.cli.program import run_program
 
     return run_program(argv)
