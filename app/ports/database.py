@@ -442,6 +442,10 @@ class RunQueries(Protocol):
         """Those of up to 1,000 order numbers that exist."""
         ...
 
+    def completed(self, run_id: str, after: int, limit: int) -> list[int]:
+        """Numbers of completed orders, ascending, from the first one after ``after`` on."""
+        ...
+
     def findings(self, run_id: str, limit: int) -> list[Finding]: ...
 
     def dead_letters(self, wanted: DeadLetterFilter, *, after: str | None, limit: int) -> Page[DeadLetterRow]:

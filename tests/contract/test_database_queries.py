@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -107,6 +108,14 @@ def test_orders_by_their_numbers_are_those_that_exist(play: Play) -> None:
     found = play.database.queries.numbered(play.run.id, [4, 1, 77])
     assert {number: row.number for number, row in found.items()} == {1: 1, 4: 4}
     assert play.database.queries.numbered(play.run.id, []) == {}
+
+
+def test_completed_orders_by_number(play: Play) -> None:
+    play.acknowledge(*range(6))
+    done = (0, 2, 3, 5)
+    play.finish(*(play.finished(number, claim) for number, claim in zip(done, play.claim(*done), strict=True)))
+    completed = partial(play.database.queries.completed, play.run.id)
+    assert [completed(-1, 3), completed(3, 3), completed(5, 3)] == [[0, 2, 3], [5], []]
 
 
 def test_one_order_with_its_steps(play: Play) -> None:

@@ -124,6 +124,11 @@ class SqlRunQueries:
         rows = self._all(select(*_ORDER_COLUMNS).where(of_run, orders.c.number.in_(numbers))) if numbers else []
         return {row.number: _order(row) for row in rows}
 
+    def completed(self, run_id: str, after: int, limit: int) -> list[int]:
+        c = orders.c
+        of_run = (c.run_id == run_id, c.state == OrderState.COMPLETED, c.number > after)
+        return [row.number for row in self._all(select(c.number).where(*of_run).order_by(c.number).limit(limit))]
+
     def findings(self, run_id: str, limit: int) -> list[Finding]:
         c = findings.c
         columns = (c.order_number, c.accession, c.kind, c.source, c.detail)
@@ -235,7 +240,8 @@ def _place_of(created: str, id_: str) -> tuple[datetime, str]:
 
 
 def _order(row: Row[Any]) -> OrderRow:
-    return OrderRow(**{**row._mapping, "state": OrderState(row.state)})
+    run_id, number, state, *others = tuple(row)  # as _ORDER_COLUMNS: in the order of the fields
+    return OrderRow(run_id, number, OrderState(state), *others)
 
 
 def _step(row: Row[Any]) -> StepRow:

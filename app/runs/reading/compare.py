@@ -30,15 +30,19 @@ class RunOrders:
     run_key: str
     requested: int
 
-    def completed(self) -> Iterator[OrderRow]:
-        """Those that are to be found, by number."""
-        cursor = None
-        while True:
-            page = self.queries.orders(self.run_id, state=OrderState.COMPLETED, search=None, after=cursor, limit=BATCH)
-            yield from page.rows
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+    def completed(self) -> Iterator[int]:
+        """Numbers of those that are to be found, ascending."""
+        after = -1
+        while numbers := self.queries.completed(self.run_id, after, BATCH):
+            yield from numbers
+            after = numbers[-1]
+
+    def rows(self, numbers: Iterable[int]) -> Iterator[OrderRow]:
+        """The orders with these numbers, which exist."""
+        remaining = iter(numbers)
+        while batch := list(islice(remaining, BATCH)):
+            rows = self.queries.numbered(self.run_id, batch)
+            yield from (rows[number] for number in batch)
 
     def of(self, items: Iterable[Item], accession: Callable[[Item], str]) -> Iterator[tuple[Item, OrderRow | None]]:
         """Each item with the order that its accession number names, or None."""
@@ -73,10 +77,10 @@ def compare_studies(orders: RunOrders, found: Iterable[ArchivedStudy]) -> list[F
         if difference:
             findings.append(finding)
     findings += [finding for number, finding in foreign if not own[number]]
-    for order in orders.completed():
+    for order in orders.rows(number for number in orders.completed() if copies[number] != 1):
         if not copies[order.number]:
             findings.append(Finding(order.number, order.accession, "missing", "dicom", "the archive has no study"))
-        elif copies[order.number] > 1:
+        else:
             text = f"the archive has {copies[order.number]} studies"
             findings.append(Finding(order.number, order.accession, "duplicated", "dicom", text))
     return findings
@@ -103,8 +107,7 @@ def compare_messages(orders: RunOrders, found: Iterable[ReceivedOrder]) -> list[
     text = "the order receiver does not have the message"
     findings += [
         Finding(order.number, order.accession, "missing", "hl7", text)
-        for order in orders.completed()
-        if not received[order.number]
+        for order in orders.rows(number for number in orders.completed() if not received[number])
     ]
     return findings
 
