@@ -14,7 +14,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -28,14 +28,13 @@ from app.adapters.senders.mllp import MllpOrderSender
 from app.dicom.study import generate_study
 from app.domain import fast_json
 from app.domain.destination import DicomDestination, Hl7Destination
-from app.domain.identity import new_run_key
 from app.domain.order import Order
 from app.domain.planning import OrderPlanner
 from app.domain.study import EncodedInstance
 from app.hl7.orm import OrmRenderer
 from app.ports import Delivery, Message, OutboundOrder
 from benchmarks.peers.archive import Archive
-from benchmarks.peers.orders import BASE_TIME, metadata_only
+from benchmarks.peers.orders import metadata_only
 from benchmarks.peers.sending import HOST, PeerFailed
 from tests.services.processes import Program
 
@@ -70,8 +69,8 @@ class Events:
 # --- the producer ---
 
 
-def produce(orders: int, mllp_port: int, environment: dict[str, str], queue: str) -> None:
-    """Send so many orders, and publish a job for each. Raises PeerFailed: one was not accepted."""
+def produce(planner: OrderPlanner, orders: int, mllp_port: int, environment: Mapping[str, str], queue: str) -> None:
+    """Plan and send so many orders, and publish a job for each. Raises PeerFailed: one was not accepted."""
     planned: dict[int, Order] = {}
     room = Semaphore(IN_FLIGHT)
     with ExitStack() as stack:
@@ -79,7 +78,7 @@ def produce(orders: int, mllp_port: int, environment: dict[str, str], queue: str
         sender = stack.enter_context(closing(MllpOrderSender(destination)))
         broker = stack.enter_context(closing(RabbitMqBroker(environment["RABBITMQ_URL"])))
         events = stack.enter_context(closing(Events(environment["DATABASE_URL"])))
-        stack.enter_context(ThreadPoolExecutor(1)).submit(_plan, orders, sender, planned, room)
+        stack.enter_context(ThreadPoolExecutor(1)).submit(_plan, planner, orders, sender, planned, room)
         done = 0
         while done < orders:
             accepted = _accepted(sender)
@@ -90,10 +89,10 @@ def produce(orders: int, mllp_port: int, environment: dict[str, str], queue: str
                 done += len(accepted)
 
 
-def _plan(orders: int, sender: MllpOrderSender, planned: dict[int, Order], room: Semaphore) -> None:
-    template = metadata_only()
-    planner = OrderPlanner(template, seed=1, run_key=new_run_key(), base_time=BASE_TIME)
-    render = OrmRenderer(template.hl7).render
+def _plan(
+    planner: OrderPlanner, orders: int, sender: MllpOrderSender, planned: dict[int, Order], room: Semaphore
+) -> None:
+    render = OrmRenderer(metadata_only().hl7).render
     for number in range(orders):
         room.acquire()
         order = planned[number] = planner.order(number)
@@ -117,15 +116,24 @@ def _message(order: Order, queue: str) -> Message:
 
 
 @contextmanager
-def bare_workers(count: int, environment: dict[str, str], queue: str, archive: Archive, folder: Path) -> Iterator[None]:
-    """Programs that take jobs until the block ends; they are ready when it begins."""
+def bare_workers(
+    count: int, environment: Mapping[str, str], queue: str, archive: Archive, folder: Path
+) -> Iterator[None]:
+    """Programs that take jobs until the block ends; they are ready when it begins.
+
+    Raises:
+        PeerFailed: instances were waited for in vain; with what the workers said.
+    """
     command = [sys.executable, "-m", "benchmarks.peers.bare", queue, archive.aet, str(archive.port)]
     with ExitStack() as stack:
-        log = folder / "bare-worker"
-        workers = [stack.enter_context(Program(command, Path(f"{log}-{n}.log"), environment)) for n in range(count)]
+        logs = [folder / f"{queue}-{number}.log" for number in range(count)]
+        workers = [stack.enter_context(Program(command, log, environment)) for log in logs]
         for worker in workers:
             worker.wait_for_line("ready")
-        yield
+        try:
+            yield
+        except TimeoutError as error:
+            raise PeerFailed(f"{error}\n" + "\n".join(worker.output for worker in workers)) from error
 
 
 def work(queue: str, aet: str, port: int) -> None:

@@ -17,11 +17,16 @@ BASE_TIME = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001 - local time of the simul
 
 
 def planned_orders(count: int, pixels: Pixels = "tiny") -> list[Order]:
-    """Orders that nobody has sent yet: ``metadata-only``, one CT instance each, 64² or 512² pixels of 16 bit."""
+    """Orders that nobody has sent yet."""
+    planner = new_planner(pixels)
+    return [planner.order(number) for number in range(count)]
+
+
+def new_planner(pixels: Pixels = "tiny") -> OrderPlanner:
+    """Of a run of its own of ``metadata-only``: one CT instance an order, 64² or 512² pixels of 16 bit."""
     template = metadata_only()
     template = template.model_copy(update={"study": template.study.model_copy(update={"pixels": pixels})})
-    planner = OrderPlanner(template, seed=1, run_key=new_run_key(), base_time=BASE_TIME)
-    return [planner.order(number) for number in range(count)]
+    return OrderPlanner(template, seed=1, run_key=new_run_key(), base_time=BASE_TIME)
 
 
 @cache

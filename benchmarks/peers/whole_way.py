@@ -25,7 +25,7 @@ from app.producer.receivers import BuiltInReceiver
 from benchmarks.peers.archive import Archive, running_archives
 from benchmarks.peers.bare import bare_workers, produce
 from benchmarks.peers.on_celery import celery_worker, on_celery
-from benchmarks.peers.orders import planned_orders
+from benchmarks.peers.orders import new_planner, planned_orders
 from benchmarks.peers.scripts import plain_script, smartest_script
 from benchmarks.peers.sending import PeerFailed
 from benchmarks.peers.turns import OURS, Contender, compare
@@ -103,7 +103,7 @@ def without_guarantees(place: Hospital, archive: Archive, orders: int) -> float:
     queue = f"bare-{archive.port}"
     with bare_workers(WORKERS, place.environment, queue, archive, place.folder):
         begun = time.perf_counter()
-        produce(orders, place.mllp_port, place.environment, queue)
+        produce(new_planner(), orders, place.mllp_port, place.environment, queue)
         archive.await_count(orders)
         return orders / (time.perf_counter() - begun)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from pydicom import Dataset, dcmread
 
@@ -22,14 +24,16 @@ from benchmarks.__main__ import COMPARISONS, LAUNCHING
 from benchmarks.__main__ import parser as parser_of_launches
 from benchmarks.peers import whole_way
 from benchmarks.peers.archive import Archive, running_archives
+from benchmarks.peers.bare import bare_workers, produce
 from benchmarks.peers.data_set import ct_data_set
 from benchmarks.peers.message import CHARACTER_SET, with_hl7apy, with_python_hl7
 from benchmarks.peers.on_celery import celery_worker, on_celery
-from benchmarks.peers.orders import metadata_only, planned_orders
+from benchmarks.peers.orders import metadata_only, new_planner, planned_orders
 from benchmarks.peers.scripts import plain_script, smartest_script
 from benchmarks.peers.sending import PeerFailed, store_files
 from benchmarks.peers.turns import Contender, rows_of, take_turns
 from benchmarks.stages import suite
+from tests.services.processes import wait_until
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 ORDERS = planned_orders(10)
@@ -94,6 +98,24 @@ def test_what_celery_is_given_arrives(mllp_port: int, archive: Archive, amqp_url
     _assert_arrived(orders, mllp_port, archive)
 
 
+def test_what_ours_sends_without_guarantees_arrives(
+    mllp_port: int, archive: Archive, amqp_url: str, postgres_url: str, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "RABBITMQ_URL": amqp_url, "DATABASE_URL": postgres_url}
+    planner = new_planner()
+    with bare_workers(2, environment, "bare", archive, tmp_path):
+        produce(planner, 5, mllp_port, environment, "bare")
+        archive.await_count(5)
+        wait_until(lambda: _events(postgres_url) == 5 * 5, 10, "five events of five orders")
+    _assert_arrived([planner.order(number) for number in range(5)], mllp_port, archive)
+
+
+def _events(postgres_url: str) -> int:
+    with closing(psycopg2.connect(postgres_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM bare_events")
+        return int(cursor.fetchone()[0])
+
+
 def _assert_arrived(orders: Sequence[Order], mllp_port: int, archive: Archive) -> None:
     destination = Hl7Destination(host="127.0.0.1", port=mllp_port)
     received = MllpOrderLedger().received(destination, orders[0].run_key)
@@ -108,7 +130,7 @@ def test_a_peer_that_stores_nothing_has_no_figure(archive: Archive, tmp_path: Pa
 
 
 def test_a_round_in_which_not_everything_arrives_has_no_figure(archive: Archive) -> None:
-    place = whole_way.Hospital(mllp_port=1, archives={True: archive}, environment={})
+    place = whole_way.Hospital(mllp_port=1, archives={True: archive}, environment={}, folder=Path())
     with pytest.raises(PeerFailed, match="0 of 2 instances are at storescp --fork, TCP_NODELAY=1"):
         whole_way.of_script(lambda *_: None, place, archive, 2)
 
