@@ -51,7 +51,7 @@ def contenders(stack: ExitStack, seconds: float) -> Iterator[Contender]:
         archive = archives[no_delay]
         amounts = [max(FEWEST, round(each * seconds)) for each in expected]
         instances = _instances(max(amounts), pixels)
-        files = _write(instances[: amounts[1]], folder / f"{pixels}-{no_delay}")
+        files = write_files(instances[: amounts[1]], folder / f"{pixels}-{no_delay}")
         data_sets = [_read(instance) for instance in instances[: amounts[2]]]
         sends: dict[str, Callable[[], None]] = {
             OURS: partial(_ours, sender, archive, instances[: amounts[0]]),
@@ -72,7 +72,8 @@ def _instances(count: int, pixels: Pixels) -> list[EncodedInstance]:
     return [instance for order in planned_orders(count, pixels) for instance in generate_study(order)]
 
 
-def _write(instances: list[EncodedInstance], folder: Path) -> Path:
+def write_files(instances: list[EncodedInstance], folder: Path) -> Path:
+    """Part 10 files in a folder that does not exist yet."""
     folder.mkdir()
     for number, instance in enumerate(instances):
         (folder / f"{number}.dcm").write_bytes(write_part10(instance) + instance.data)

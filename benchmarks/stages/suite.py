@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from app.cli.output import note
 from benchmarks.peers.turns import Contender, compare
-from benchmarks.stages import encode, exchange, publish, render, store
+from benchmarks.stages import encode, exchange, orthanc, publish, render, store
 from tests.services.rabbitmq import running_rabbitmq
 
 
@@ -19,6 +19,7 @@ def contenders(stack: ExitStack, amqp_url: str, seconds: float) -> Iterator[Cont
     yield from publish.contenders(stack, amqp_url, seconds)
     yield from encode.contenders(seconds)
     yield from store.contenders(stack, seconds)
+    yield from orthanc.contenders(stack, seconds)
 
 
 def parser() -> argparse.ArgumentParser:
