@@ -31,7 +31,7 @@ from app.adapters.tracing import open_tracing
 from app.adapters.worker_pool.kubernetes import KubernetesPools, LeaseLeadership, connect
 from app.adapters.worker_pool.local import FileLeadership, LocalPools, start_worker
 from app.domain.allowlist import Allowlist
-from app.domain.destination import Hl7Destination
+from app.domain.destination import DicomDestination, Hl7Destination
 from app.domain.errors import Conflict, InvalidInput, NotFound, Problem
 from app.domain.scaling import PoolPolicy, parse_pools
 from app.domain.template import StepTypes, parse_template
@@ -138,6 +138,12 @@ class Bundle:
         isolation = Isolation(self.start_child or self._spawn_child)
         broker = broker or self.broker
         return Worker(options, broker, self.database, self.steps, self.studies, isolation, observers, self.tracing)
+
+    def answers_others(self, destination: DicomDestination) -> bool:
+        """Whether an archive that gives us no answer gives one to pynetdicom."""
+        from app.adapters.archive.second_opinion import answers_others  # takes a moment, and few ever ask
+
+        return answers_others(destination, self.tls)
 
     @contextmanager
     def autoscaler(self) -> Iterator[Autoscaler]:

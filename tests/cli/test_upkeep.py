@@ -5,12 +5,15 @@ from __future__ import annotations
 from contextlib import closing
 
 import pytest
+from pynetdicom import AE, PYNETDICOM_IMPLEMENTATION_VERSION, evt
+from pynetdicom.sop_class import Verification
 
 from app.adapters.broker.rabbitmq import RabbitMqBroker
 from app.adapters.database import SqlDatabase
 from app.domain.work import Death, NewDeadLetter
 from app.ports import Message
 from tests.cli.conftest import Yeeter
+from tests.contract.pynetdicom_server import PynetdicomServer
 from tests.services.processes import free_port, wait_until
 from tests.services.rabbitmq import RabbitMq
 
@@ -35,6 +38,21 @@ def test_what_is_broken_is_named_with_its_cure(yeeter: Yeeter, monkeypatch: pyte
     assert checks["PACS"]["detail"].endswith("start it, or correct AE title and address")
     lines = yeeter("doctor", "--hl7", f"127.0.0.1:{port}").out.splitlines()
     assert [line.split()[0] for line in lines] == ["BROKEN", "ok", "ok", "BROKEN", "BROKEN"]
+
+
+def test_an_archive_that_answers_others_and_not_us_is_our_defect(yeeter: Yeeter) -> None:
+    def turned_away(event: evt.Event) -> None:
+        if event.assoc.requestor.implementation_version_name != PYNETDICOM_IMPLEMENTATION_VERSION:
+            event.assoc.acse.send_reject(0x01, 0x01, 0x01)
+
+    ae = AE(ae_title="PICKY")
+    ae.add_supported_context(Verification)
+    server = PynetdicomServer(ae, [(evt.EVT_REQUESTED, turned_away)])
+    with closing(server):
+        result = yeeter("doctor", "--pacs", f"PICKY@127.0.0.1:{server.port}", "--json")
+    (archive,) = [check for check in result.json["checks"] if check["name"] == "PACS"]
+    assert "no association" in archive["detail"]
+    assert archive["detail"].endswith("it answers pynetdicom, so this is a defect of Yeeter: please report it")
 
 
 def test_the_database_is_migrated_on_request(yeeter: Yeeter) -> None:

@@ -184,8 +184,14 @@ def _archive(bundle: Bundle, destination: DicomDestination) -> str:
     try:
         bundle.archive.echo(destination)
     except Unavailable as error:
-        raise Unavailable(f"{error}; start it, or correct AE title and address") from error
+        raise Unavailable(f"{error}; {_cure(bundle, destination)}") from error
     return f"{destination} answers C-ECHO"
+
+
+def _cure(bundle: Bundle, destination: DicomDestination) -> str:
+    if bundle.answers_others(destination):
+        return "it answers pynetdicom, so this is a defect of Yeeter: please report it"
+    return "it does not answer pynetdicom either: start it, or correct AE title and address"
 
 
 def _api(server: str, token: SecretStr | None) -> str:

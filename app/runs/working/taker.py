@@ -30,7 +30,7 @@ from app.runs.working.reach import Reach
 
 log = structlog.get_logger()
 
-LOOK = 0.005  # seconds between two looks at what has come meanwhile
+LOOK = 0.02  # seconds between two looks at what has come meanwhile
 
 
 @record(frozen=True, slots=True)
