@@ -143,7 +143,7 @@ class Bundle:
         """Whether an archive that gives us no answer gives one to pynetdicom."""
         from app.adapters.archive.second_opinion import answers_others  # takes a moment, and few ever ask
 
-        return answers_others(destination, self.tls)
+        return answers_others(destination, self.tls, self.resolve)
 
     @contextmanager
     def autoscaler(self) -> Iterator[Autoscaler]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -205,7 +205,7 @@ class JobReference:
     starts: int
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Withdrawn:
     """A job that was taken out of its queue before anybody began it; ``type`` is its head step's."""
 
@@ -214,7 +214,7 @@ class Withdrawn:
     fence: str
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class ParkedCount:
     """How many jobs of a run wait for what: a destination's key, PAUSE, REOPENED, or PURGED and a queue."""
 
@@ -222,7 +222,7 @@ class ParkedCount:
     jobs: int
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Totals:
     """How much there is: all runs by state; orders and jobs only of runs that have not ended."""
 
@@ -243,7 +243,7 @@ class DestinationState(StrEnum):
     OPEN = "OPEN"  # away: jobs are parked, and one at a time is sent to find out
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class DestinationRow:
     """A destination as all processes know it."""
 
@@ -272,7 +272,7 @@ class DeadLetterState(StrEnum):
     DISCARDED = "DISCARDED"
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class DeadLetterRow:
     """A dead letter as it stands; ``run_id`` and what follows it are None for a message that named no row."""
 
@@ -295,7 +295,7 @@ class DeadLetterRow:
     settled_at: datetime | None
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
     """Which dead letters are meant; what is None does not matter. ``run`` is an id or run key."""
 
@@ -310,7 +310,7 @@ class DeadLetterFilter:
 MAX_SELECTED = 1000  # dead letters of one request: they are settled in one transaction
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class DeadLetterSelection:
     """Letters by their ids; where none is given, the oldest ``limit`` of those that match."""
 
@@ -375,7 +375,7 @@ class StepRow:
     error: str
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class TemplateRow:
     """A stored template; ``document`` holds the steps too."""
 

@@ -74,7 +74,7 @@ class StepSource(Protocol):
         ...
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Toolbox:
     """The adapters a step may use; given to a step's factory when the registry is built."""
 

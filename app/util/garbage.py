@@ -14,6 +14,9 @@ YOUNG_ROUNDS, MIDDLE_ROUNDS = 10, 10  # looks at a generation before the next ol
 
 
 def collect_seldom() -> None:
-    """What is there now is not looked at again, and what comes only now and then. May be called again."""
+    """What is there now is not looked at again, nor given back if it is a cycle, and what comes only now and then.
+
+    For the start of a program: once before its libraries are loaded, and once after.
+    """
     gc.freeze()
     gc.set_threshold(YOUNG, YOUNG_ROUNDS, MIDDLE_ROUNDS)

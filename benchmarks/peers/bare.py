@@ -54,6 +54,9 @@ class Events:
 
     def __init__(self, url: str) -> None:
         self._connection = psycopg2.connect(url)
+
+    def create(self) -> None:
+        """Make the table where there is none; not by two at once."""
         with self._connection, self._connection.cursor() as cursor:
             cursor.execute(_TABLE)
 
@@ -78,7 +81,8 @@ def produce(planner: OrderPlanner, orders: int, mllp_port: int, environment: Map
         sender = stack.enter_context(closing(MllpOrderSender(destination)))
         broker = stack.enter_context(closing(RabbitMqBroker(environment["RABBITMQ_URL"])))
         events = stack.enter_context(closing(Events(environment["DATABASE_URL"])))
-        stack.enter_context(ThreadPoolExecutor(1)).submit(_plan, planner, orders, sender, planned, room)
+        planning = stack.enter_context(ThreadPoolExecutor(1)).submit(_plan, planner, orders, sender, planned, room)
+        stack.callback(room.release, orders)  # planning ends, whatever ends this
         done = 0
         while done < orders:
             accepted = _accepted(sender)
@@ -87,6 +91,8 @@ def produce(planner: OrderPlanner, orders: int, mllp_port: int, environment: Map
                 events.write(accepted, SENT)
                 room.release(len(accepted))
                 done += len(accepted)
+            elif planning.done():
+                planning.result()
 
 
 def _plan(
@@ -126,6 +132,7 @@ def bare_workers(
     """
     command = [sys.executable, "-m", "benchmarks.peers.bare", queue, archive.aet, str(archive.port)]
     with ExitStack() as stack:
+        stack.enter_context(closing(Events(environment["DATABASE_URL"]))).create()
         logs = [folder / f"{queue}-{number}.log" for number in range(count)]
         workers = [stack.enter_context(Program(command, log, environment)) for log in logs]
         for worker in workers:

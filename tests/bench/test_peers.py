@@ -24,7 +24,7 @@ from benchmarks.__main__ import COMPARISONS, LAUNCHING
 from benchmarks.__main__ import parser as parser_of_launches
 from benchmarks.peers import whole_way
 from benchmarks.peers.archive import Archive, running_archives
-from benchmarks.peers.bare import bare_workers, produce
+from benchmarks.peers.bare import IN_FLIGHT, bare_workers, produce
 from benchmarks.peers.data_set import ct_data_set
 from benchmarks.peers.message import CHARACTER_SET, with_hl7apy, with_python_hl7
 from benchmarks.peers.on_celery import celery_worker, on_celery
@@ -33,7 +33,7 @@ from benchmarks.peers.scripts import plain_script, smartest_script
 from benchmarks.peers.sending import PeerFailed, store_files
 from benchmarks.peers.turns import Contender, rows_of, take_turns
 from benchmarks.stages import suite
-from tests.services.processes import wait_until
+from tests.services.processes import free_port, wait_until
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 ORDERS = planned_orders(10)
@@ -108,6 +108,15 @@ def test_what_ours_sends_without_guarantees_arrives(
         archive.await_count(5)
         wait_until(lambda: _events(postgres_url) == 5 * 5, 10, "five events of five orders")
     _assert_arrived([planner.order(number) for number in range(5)], mllp_port, archive)
+
+
+def test_ours_without_guarantees_ends_where_an_order_is_not_accepted(
+    amqp_url: str, postgres_url: str, archive: Archive, tmp_path: Path
+) -> None:
+    environment = {**os.environ, "RABBITMQ_URL": amqp_url, "DATABASE_URL": postgres_url}
+    nobody = free_port()
+    with bare_workers(1, environment, "bare", archive, tmp_path), pytest.raises(PeerFailed, match="unreachable"):
+        produce(new_planner(), 2 * IN_FLIGHT, nobody, environment, "bare")
 
 
 def _events(postgres_url: str) -> int:

@@ -40,7 +40,7 @@ def test_what_is_broken_is_named_with_its_cure(yeeter: Yeeter, monkeypatch: pyte
     assert [line.split()[0] for line in lines] == ["BROKEN", "ok", "ok", "BROKEN", "BROKEN"]
 
 
-def test_an_archive_that_answers_others_and_not_us_is_our_defect(yeeter: Yeeter) -> None:
+def test_an_archive_that_answers_others_and_not_us_may_be_our_defect(yeeter: Yeeter) -> None:
     def turned_away(event: evt.Event) -> None:
         if event.assoc.requestor.implementation_version_name != PYNETDICOM_IMPLEMENTATION_VERSION:
             event.assoc.acse.send_reject(0x01, 0x01, 0x01)
@@ -52,7 +52,7 @@ def test_an_archive_that_answers_others_and_not_us_is_our_defect(yeeter: Yeeter)
         result = yeeter("doctor", "--pacs", f"PICKY@127.0.0.1:{server.port}", "--json")
     (archive,) = [check for check in result.json["checks"] if check["name"] == "PACS"]
     assert "no association" in archive["detail"]
-    assert archive["detail"].endswith("it answers pynetdicom, so this is a defect of Yeeter: please report it")
+    assert "it answers pynetdicom, so this may be a defect of Yeeter: try again" in archive["detail"]
 
 
 def test_the_database_is_migrated_on_request(yeeter: Yeeter) -> None:

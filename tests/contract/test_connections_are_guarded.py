@@ -14,6 +14,7 @@ import pytest
 
 from app.adapters.archive.dicom_query import DicomArchiveQuery
 from app.adapters.archive.mllp_ledger import MllpOrderLedger
+from app.adapters.archive.second_opinion import answers_others
 from app.adapters.senders.dimse import DimseStudySender
 from app.adapters.senders.mllp import MllpOrderSender
 from app.bootstrap import bootstrap
@@ -113,11 +114,12 @@ def dicom(host: str, port: int) -> DicomDestination:
         pytest.param(lambda port, to: send_order(MllpOrderSender(hl7(NAME, port), resolve=to)), id="order"),
         pytest.param(lambda port, to: store(DimseStudySender(resolve=to), dicom(NAME, port)), id="store"),
         pytest.param(lambda port, to: echo(DicomArchiveQuery(resolve=to), dicom(NAME, port)), id="echo"),
+        pytest.param(lambda port, to: answers_others(dicom(NAME, port), None, to), id="second opinion"),
         pytest.param(lambda port, to: ask_ledger(MllpOrderLedger(resolve=to), hl7(NAME, port)), id="ledger"),
         pytest.param(lambda port, to: preflight(hl7(NAME, port), to), id="preflight"),
     ],
 )
-def test_the_addresses_that_were_judged_are_connected_to(connect: Callable[[int, Resolve], str]) -> None:
+def test_the_addresses_that_were_judged_are_connected_to(connect: Callable[[int, Resolve], object]) -> None:
     def resolve(host: str, port: int) -> list[Found]:
         assert host == NAME
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
@@ -140,6 +142,13 @@ def test_once_destinations_are_listed_no_process_connects_to_another(kind: str, 
             "preflight": lambda: preflight(order_to, bundle.producer_parts().resolve),
         }[kind]()
     assert "not an allowed destination; YEETER_ALLOWED_DESTINATIONS" in said
+    assert listener.came == 0
+
+
+def test_no_second_opinion_is_asked_of_what_is_not_listed(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, allowed_destinations=["localhost:2575"])
+    with Listener("127.0.0.2") as listener, bootstrap(settings) as bundle:
+        assert not bundle.answers_others(dicom("127.0.0.2", listener.port))
     assert listener.came == 0
 
 

@@ -190,8 +190,8 @@ def _archive(bundle: Bundle, destination: DicomDestination) -> str:
 
 def _cure(bundle: Bundle, destination: DicomDestination) -> str:
     if bundle.answers_others(destination):
-        return "it answers pynetdicom, so this is a defect of Yeeter: please report it"
-    return "it does not answer pynetdicom either: start it, or correct AE title and address"
+        return "it answers pynetdicom, so this may be a defect of Yeeter: try again, then please report it"
+    return "start it, or correct AE title and address"
 
 
 def _api(server: str, token: SecretStr | None) -> str:

@@ -1,4 +1,4 @@
-"""What is painted once and kept: a thread that needs what another one is painting waits for it.
+"""What is painted once and kept: while a thread paints, the others that need a painting wait, whichever it is.
 
 Threads that start on the same examinations at once would all paint them, and take the interpreter's lock from each
 other between any two of the painter's many small steps: four of them were seen to take twice as long as one.

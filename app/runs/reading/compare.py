@@ -38,11 +38,11 @@ class RunOrders:
             after = numbers[-1]
 
     def rows(self, numbers: Iterable[int]) -> Iterator[OrderRow]:
-        """The orders with these numbers, which exist."""
+        """The orders with these numbers, but for those that somebody removes meanwhile."""
         remaining = iter(numbers)
         while batch := list(islice(remaining, BATCH)):
             rows = self.queries.numbered(self.run_id, batch)
-            yield from (rows[number] for number in batch)
+            yield from (rows[number] for number in batch if number in rows)
 
     def of(self, items: Iterable[Item], accession: Callable[[Item], str]) -> Iterator[tuple[Item, OrderRow | None]]:
         """Each item with the order that its accession number names, or None."""

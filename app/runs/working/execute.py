@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -32,7 +32,7 @@ RATED = "SEND_DICOM"  # the step that a destination's rate is about: one study e
 Permission = Callable[[DicomDestination, Callable[[], bool]], bool]
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class JobRunner:
     """What it takes to run jobs. ``permission`` waits for a destination's rate; False when it is over before that."""
 

@@ -1,7 +1,7 @@
 """How long a worker gathers what it then writes in one transaction.
 
 A transaction takes about as long for one job as for ten, so jobs that keep coming are gathered: for three times as long
-as the last transaction took, which leaves a quarter of the time for transactions. On an idle machine that is some ten
+as the last transaction took, which leaves a quarter of the time for transactions. On an idle machine that is twenty
 milliseconds; a database that is far away or busy is asked less often, and so is not kept busy by being asked.
 """
 

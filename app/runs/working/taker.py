@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 LOOK = 0.02  # seconds between two looks at what has come meanwhile
 
 
-@record(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class ClaimTerms:
     """How jobs are claimed: in whose name, for how many seconds, and for how many hands."""
 
