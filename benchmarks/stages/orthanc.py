@@ -20,14 +20,13 @@ from app.dicom.study import generate_study
 from app.domain.destination import DicomDestination
 from app.domain.study import EncodedInstance
 from benchmarks.peers.orders import planned_orders
-from benchmarks.peers.sending import HOST, PeerFailed, store_files
+from benchmarks.peers.sending import HOST, store_files
 from benchmarks.peers.turns import OURS, Contender
-from benchmarks.stages.store import write_files
+from benchmarks.stages.store import store_ours, write_files
 from tests.services.orthanc import Orthanc, running_orthanc
 
 ASSOCIATIONS = 4
 EXPECTED = 500  # instances a second
-PATIENCE = 600.0  # seconds for one turn
 
 Share = TypeVar("Share")  # of the instances: what one association sends
 STAGE, AGAINST = "C-STORE, 10 KB", f"Orthanc, as installed, {ASSOCIATIONS} associations"
@@ -38,7 +37,9 @@ def contenders(stack: ExitStack, seconds: float) -> Iterator[Contender]:
     server = stack.enter_context(running_orthanc())
     sender = stack.enter_context(closing(DimseStudySender()))
     count = ASSOCIATIONS * max(1, round(EXPECTED * seconds / ASSOCIATIONS))
-    yield Contender(STAGE, AGAINST, OURS, lambda: _rate(partial(_ours, sender, server), _shares(count), count))
+    destination = DicomDestination(aet=server.aet, host=HOST, port=server.dicom_port, associations=ASSOCIATIONS)
+    send = partial(store_ours, sender, destination)
+    yield Contender(STAGE, AGAINST, OURS, lambda: _rate(send, _shares(count), count))
     yield Contender(STAGE, AGAINST, "storescu", partial(_with_storescu, server, count))
 
 
@@ -59,10 +60,3 @@ def _rate(send: Callable[[Share], None], shares: list[Share], count: int) -> flo
     with ThreadPoolExecutor(ASSOCIATIONS) as pool:
         list(pool.map(send, shares))
     return count / (time.perf_counter() - begun)
-
-
-def _ours(sender: DimseStudySender, server: Orthanc, instances: list[EncodedInstance]) -> None:
-    destination = DicomDestination(aet=server.aet, host=HOST, port=server.dicom_port, associations=ASSOCIATIONS)
-    results = sender.store(destination, instances, time.monotonic() + PATIENCE)
-    if not all(result.outcome == "stored" for result in results):
-        raise PeerFailed("Orthanc did not store everything")

@@ -53,8 +53,9 @@ def contenders(stack: ExitStack, seconds: float) -> Iterator[Contender]:
         instances = _instances(max(amounts), pixels)
         files = write_files(instances[: amounts[1]], folder / f"{pixels}-{no_delay}")
         data_sets = [_read(instance) for instance in instances[: amounts[2]]]
+        destination = DicomDestination(aet=archive.aet, host=HOST, port=archive.port)
         sends: dict[str, Callable[[], None]] = {
-            OURS: partial(_ours, sender, archive, instances[: amounts[0]]),
+            OURS: partial(store_ours, sender, destination, instances[: amounts[0]]),
             "storescu": partial(store_files, files, archive.aet, archive.port, no_delay),
             "pynetdicom": partial(_with_pynetdicom, archive, data_sets),
         }
@@ -84,11 +85,11 @@ def _read(instance: EncodedInstance) -> Dataset:
     return dcmread(BytesIO(write_part10(instance) + instance.data))
 
 
-def _ours(sender: DimseStudySender, archive: Archive, instances: list[EncodedInstance]) -> None:
-    destination = DicomDestination(aet=archive.aet, host=HOST, port=archive.port)
+def store_ours(sender: DimseStudySender, destination: DicomDestination, instances: list[EncodedInstance]) -> None:
+    """Over one association of ours. Raises PeerFailed: not everything was stored."""
     results = sender.store(destination, instances, time.monotonic() + PATIENCE)
     if not all(result.outcome == "stored" for result in results):
-        raise PeerFailed(f"not everything was stored at {archive.settings}")
+        raise PeerFailed(f"not everything was stored at {destination}")
 
 
 def _with_pynetdicom(archive: Archive, data_sets: list[Dataset]) -> None:
