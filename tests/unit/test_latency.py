@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 import pytest
+from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from app.util.latency import Latency, SmallLatency
 
 SECONDS = st.floats(min_value=1e-6, max_value=3599)
 PERCENTILES = ("p50", "p95", "p99")
+SHARES = [5.0 * step for step in range(1, 20)] + [99.9, 100.0]
 
 
 def recorded(kind: type[Latency] | type[SmallLatency], values: list[float]) -> Latency | SmallLatency:
@@ -36,6 +38,22 @@ def test_percentiles_are_those_of_the_values_to_three_digits(
     for percentile in PERCENTILES:
         assert summary[percentile] == pytest.approx(exact(values, percentile), rel=0.011, abs=1e-6)
     assert summary["max"] == pytest.approx(max(values), rel=0.011, abs=1e-6)
+
+
+@settings(max_examples=40)  # an HDR histogram is big
+@given(st.lists(st.one_of(SECONDS, st.floats(min_value=-1, max_value=10_000)), min_size=1, max_size=200))
+def test_an_hdr_histogram_would_say_the_same(values: list[float]) -> None:
+    latency, histogram = recorded(Latency, values), HdrHistogram(1, 3_600_000_000, 3)
+    for value in values:
+        histogram.record_value(min(max(round(value * 1e6), 1), 3_600_000_000))
+    assert isinstance(latency, Latency)
+    summary = latency.summary()
+    assert summary.pop("mean") == pytest.approx(sum(values) / len(values), abs=1e-6)
+    at = {f"p{percentile}": histogram.get_value_at_percentile(percentile) for percentile in (50, 90, 95, 99)}
+    at |= {"min": histogram.get_min_value(), "max": histogram.get_max_value()}
+    assert summary == {name: round(value / 1e6, 6) for name, value in at.items()}
+    assert latency.shares(20) == [(each, histogram.get_value_at_percentile(each) / 1e6) for each in SHARES]
+    assert latency.encode() == histogram.encode().decode()
 
 
 @settings(max_examples=20)
