@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -56,6 +57,18 @@ def test_a_reader_goes_on_from_its_cursor(play: Play) -> None:
     reader.read_on()
     assert reader.texts == ["a", "b", "c", "d"]
     assert [event.at for event in reader.read] == sorted(event.at for event in reader.read)
+
+
+def test_an_event_is_read_as_it_was_written(play: Play) -> None:
+    texts = ["plain", 'a "quoted", [one]', "Ωmega\n"]
+    written = [Event(play.run.id, RUN_NOTE, data={"text": text, "large": 10**22, "none": None}) for text in texts]
+    with play.database.transaction() as work:
+        work.journal.append(written)
+    read = play.database.feed.read(play.run.id, None, 100)[0][-len(texts) :]
+    assert [recorded.event for recorded in read] == written
+    for recorded in read:
+        assert recorded.at.utcoffset() == timedelta(0)
+        assert abs(datetime.now(UTC) - recorded.at) < timedelta(minutes=1)
 
 
 def test_the_cursor_of_each_event_is_a_place_to_go_on_from(play: Play) -> None:
