@@ -13,7 +13,8 @@ from app.domain.run import OrderState, RunState
 from app.ports import OrderOutcome, OutboundOrder
 from app.runs.producing.emit import Gate
 from app.runs.producing.outcomes import intent
-from app.runs.reading.load import LoadFold
+from app.runs.reading.folds import Folds
+from app.runs.reading.progress import ProgressFold
 from tests.runs.conftest import BASE_TIME, STEPS, World
 from tests.runs.fakes import ACCEPTED
 from tests.runs.virtual import emission
@@ -144,8 +145,8 @@ def test_a_run_that_ends_with_its_duration_has_not_failed(world: World) -> None:
 
 def test_a_producer_that_takes_over_knows_what_the_duration_has_left() -> None:
     """The seconds of RUNNING, by the events' own times, without those of a pause."""
-    load = LoadFold()
+    fold = Folds(ProgressFold(0)).summary
     for seconds, state in ((0, "PENDING"), (1, "RUNNING"), (4, "PAUSED"), (100, "RUNNING")):
-        load.apply(at(seconds, Event("run", RUN_STATE, data={"state": state})))
-    load.apply(at(102, Event("run", RUN_NOTE, data={"text": "another producer goes on"})))
-    assert load.seconds == 5.0
+        fold.apply(at(seconds, Event("run", RUN_STATE, data={"state": state})))
+    fold.apply(at(102, Event("run", RUN_NOTE, data={"text": "another producer goes on"})))
+    assert fold.load.seconds == 5.0

@@ -20,6 +20,8 @@ from app.runs.producing.lease import Lease
 from app.runs.producing.notes import Notes
 from app.runs.producing.receiver import ReceiverWatch
 from app.runs.producing.timing import Timekeeper
+from app.runs.reading.folds import Folds
+from app.runs.reading.progress import ProgressFold
 from app.runs.reading.summary import SummaryFold
 from app.runs.start import template_of
 from tests.runs.conftest import STEPS, World
@@ -89,7 +91,7 @@ class Emission:
     times: Timekeeper
     builder: JobBuilder
     emitter: Emitter
-    fold: SummaryFold = field(default_factory=SummaryFold)
+    fold: SummaryFold = field(default_factory=lambda: Folds(ProgressFold(0)).summary)
     measured: dict[str, Any] = field(default_factory=dict)  # what a run.load event says of it
 
     def emit(self, in_doubt: Sequence[int] = (), gate: Callable[[], Gate] = lambda: Gate.OPEN) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from app.domain.event import RUN_LOAD, Event, RecordedEvent
 from app.runs.producing.timing import BlockedTime
+from app.runs.reading.clock import RunClock
 from app.runs.reading.load import LoadFold
 from app.util.latency import Latency
 
@@ -30,7 +31,7 @@ def emitted(cpu: float = 0.0, blocked: float = 0.0, offered: int | None = None) 
 
 def load(arrival: dict[str, Any], *emissions: dict[str, Any], **orders: int) -> dict[str, Any]:
     """The section of a run with so many orders of each kind."""
-    fold = LoadFold()
+    fold = LoadFold(RunClock())
     for data in emissions:
         at = datetime(2026, 1, 5, 8)  # noqa: DTZ001 - any moment
         fold.apply(RecordedEvent("", at, Event("run", RUN_LOAD, data=data)))
@@ -78,7 +79,7 @@ def test_producers_that_followed_each_other_add_up() -> None:
 
 def test_a_run_of_an_older_template_has_a_closed_model() -> None:
     run: Any = SimpleNamespace(document={})
-    section = LoadFold().summary(run, Latency())
+    section = LoadFold(RunClock()).summary(run, Latency())
     assert (section["model"], section["target_rate"], section["late"]) == ("closed", None, None)
 
 

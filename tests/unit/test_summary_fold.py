@@ -9,6 +9,8 @@ import pytest
 
 from app.domain import event as kinds
 from app.domain.event import Event, RecordedEvent
+from app.runs.reading.folds import Folds
+from app.runs.reading.progress import ProgressFold
 from app.runs.reading.summary import SummaryFold
 
 BEGIN = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001 - any moment
@@ -16,7 +18,7 @@ BEGIN = datetime(2026, 1, 5, 8, 0)  # noqa: DTZ001 - any moment
 
 def folded(*events: tuple[float, str, dict[str, Any]]) -> SummaryFold:
     """Of events at so many seconds after the beginning."""
-    fold = SummaryFold()
+    fold = Folds(ProgressFold(1)).summary
     for seconds, kind, data in events:
         fold.apply(RecordedEvent("c", BEGIN + timedelta(seconds=seconds), Event("run", kind, 0, data=data)))
     return fold

@@ -7,8 +7,9 @@ of a minute has 240 of them, one of a day some 170 of 8.5 minutes. Latencies are
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from app.domain import event as kinds
 from app.domain.event import Event
@@ -18,6 +19,8 @@ from app.util.latency import SmallLatency
 MOST = 240  # intervals
 FINEST = 0.25  # seconds
 COUNTS = ("emitted", "acknowledged", "completed", "failed", "cancelled", "retried", "jobs", "instances", "bytes")
+
+_Count = Callable[[dict[str, int], dict[str, Any]], None]
 
 
 @dataclass(slots=True)
@@ -37,17 +40,25 @@ class _Counted:
 class CourseFold:
     """Folds events one by one, each exactly once."""
 
-    def __init__(self) -> None:
+    def __init__(self, depths: Callable[[], Depths]) -> None:
+        """``depths`` without the event that is being counted: they are asked for when the course leaves an interval."""
+        self._depths = depths
         self._width = FINEST
+        self._end = MOST * FINEST  # seconds, of the last interval that there may be
         self._counted: defaultdict[int, _Counted] = defaultdict(_Counted)  # by the interval's number
+        self._latest: _Counted | None = None  # that of the latest event, without its depths
 
-    def count(self, seconds: float, event: Event, depths: Depths) -> None:
-        """``seconds`` since the run began; ``depths`` with this event applied."""
+    def count(self, seconds: float, event: Event) -> None:
+        """``seconds`` since the run began."""
         if event.order_number is None:
             return
         counted = self._at(seconds)
-        counted.depths = depths
-        _count(event, counted)
+        if counted is not self._latest:
+            self._leave()
+            self._latest = counted
+        count = _BY_KIND.get(event.kind)
+        if count is not None:
+            count(counted.counts, event.data)
 
     def observe(self, seconds: float, stage: str, latency: float) -> None:
         """How long a stage took, of something that ended then."""
@@ -55,6 +66,7 @@ class CourseFold:
 
     def intervals(self) -> tuple[Interval, ...]:
         """All of them up to the latest, those without events too."""
+        self._leave()
         depths = Depths(0, 0, 0)
         intervals = []
         for number in range(max(self._counted, default=-1) + 1):
@@ -75,32 +87,22 @@ class CourseFold:
         return tuple(intervals)
 
     def _at(self, seconds: float) -> _Counted:
-        while seconds >= MOST * self._width:
+        while seconds >= self._end:
             self._widen()
         return self._counted[int(seconds / self._width)]
 
+    def _leave(self) -> None:
+        if self._latest is not None:
+            self._latest.depths = self._depths()
+            self._latest = None
+
     def _widen(self) -> None:
+        self._leave()
         self._width *= 2
+        self._end *= 2
         finer, self._counted = self._counted, defaultdict(_Counted)
         for number in sorted(finer):
             self._counted[number // 2].merge(finer[number])
-
-
-def _count(event: Event, counted: _Counted) -> None:
-    counts, data = counted.counts, event.data
-    match event.kind:
-        case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
-            _count_step(counts, data)
-        case kinds.STEP_RETRIED:
-            counts["retried"] += 1
-        case kinds.JOB_FINISHED:
-            counts["jobs"] += 1
-        case kinds.ORDER_COMPLETED:
-            counts["completed"] += 1
-        case kinds.ORDER_FAILED:
-            counts["failed"] += 1
-        case kinds.ORDER_CANCELLED:
-            counts["cancelled"] += 1
 
 
 def _count_step(counts: dict[str, int], data: dict[str, Any]) -> None:
@@ -111,3 +113,21 @@ def _count_step(counts: dict[str, int], data: dict[str, Any]) -> None:
         case "SEND_DICOM":
             counts["instances"] += data.get("stored", 0)
             counts["bytes"] += data.get("bytes", 0)
+
+
+def _one(name: str) -> _Count:
+    def count(counts: dict[str, int], data: dict[str, Any]) -> None:
+        counts[name] += 1
+
+    return count
+
+
+_BY_KIND: Final[dict[str, _Count]] = {
+    kinds.STEP_SUCCEEDED: _count_step,
+    kinds.STEP_FAILED: _count_step,
+    kinds.STEP_RETRIED: _one("retried"),
+    kinds.JOB_FINISHED: _one("jobs"),
+    kinds.ORDER_COMPLETED: _one("completed"),
+    kinds.ORDER_FAILED: _one("failed"),
+    kinds.ORDER_CANCELLED: _one("cancelled"),
+}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from app.domain.event import RUN_STATE, RecordedEvent
 from app.domain.metrics import RunMetrics, StageFigures, WorkerShare
 from app.domain.run import RunState
+from app.runs.reading.course import CourseFold
 from app.runs.reading.progress import ProgressFold
 from app.runs.reading.summary import SummaryFold
 
@@ -17,16 +18,19 @@ class Folds:
     """Folds events one by one, each exactly once and in the feed's order."""
 
     progress: ProgressFold
-    summary: SummaryFold = field(default_factory=SummaryFold)
+    summary: SummaryFold = field(init=False)
     state: RunState = RunState.PENDING
+
+    def __post_init__(self) -> None:
+        progress = self.progress
+        self.summary = SummaryFold(CourseFold(lambda: progress.depths))
 
     def apply(self, recorded: RecordedEvent) -> None:
         event = recorded.event
         if event.kind == RUN_STATE:
             self.state = RunState(event.data["state"])
+        self.summary.apply(recorded)  # before the progress, of which its course asks how it was before this event
         self.progress.apply(event)
-        self.summary.apply(recorded)
-        self.summary.count(recorded, self.progress.depths)
 
     def metrics(self) -> RunMetrics:
         """As far as the run has come."""

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from app.domain.arrival import Arrival
 from app.domain.event import RUN_LOAD, RUN_STATE, RecordedEvent
 from app.domain.run import Run, RunState
+from app.runs.reading.clock import RunClock
 from app.util.latency import Latency
 
 LATE = 0.05  # seconds after its due time from which the start of an order counts as late
@@ -33,6 +34,7 @@ class Limiter(NamedTuple):
 class LoadFold:
     """Folds ``run.load`` and ``run.state`` events, and what each sent order says of its timing."""
 
+    clock: RunClock
     is_over: bool = False  # the emission ended with the duration of a closed model, not with the last order
     _offered: int | None = None
     _emission_seconds: float = 0.0
@@ -42,11 +44,9 @@ class LoadFold:
     _late: int = 0
     _late_by_system: int = 0
     _running_since: datetime | None = None
-    _latest: datetime | None = None
     _ran: float = 0.0  # seconds in RUNNING, up to its last end
 
     def apply(self, recorded: RecordedEvent) -> None:
-        self._latest = recorded.at if self._latest is None else max(self._latest, recorded.at)
         if recorded.event.kind == RUN_STATE:
             self._state(RunState(recorded.event.data["state"]), recorded.at)
         elif recorded.event.kind == RUN_LOAD:
@@ -76,9 +76,9 @@ class LoadFold:
     @property
     def seconds(self) -> float:
         """How long the run has been RUNNING, to its latest event; without its pauses."""
-        if self._running_since is None or self._latest is None:
+        if self._running_since is None or self.clock.latest is None:
             return self._ran
-        return self._ran + (self._latest - self._running_since).total_seconds()
+        return self._ran + (self.clock.latest - self._running_since).total_seconds()
 
     @property
     def generator_cpu(self) -> float | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from app.domain import event as kinds
 from app.domain.event import Event
@@ -35,43 +37,70 @@ class ProgressFold:
     _overtaken: set[tuple[int, int | None, int, int]] = field(default_factory=set)  # "queued" events still to come
 
     def apply(self, event: Event) -> None:
-        number = event.order_number
-        if number is None:
-            return
-        match event.kind:
-            case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
-                self._step(event)
-            case kinds.JOB_QUEUED | kinds.JOB_STARTED | kinds.JOB_FINISHED | kinds.STEP_PARKED:
-                self._job(number, event)
-            case kinds.ORDER_REOPENED:
-                self.failed -= 1
-            case kinds.ORDER_COMPLETED:
-                self.completed += 1
-            case kinds.ORDER_FAILED:
-                self.failed += 1
-                self._drop(number)  # its queue was purged
-            case kinds.ORDER_CANCELLED:
-                self.cancelled += 1
-                self._drop(number)
+        take = self._BY_KIND.get(event.kind)
+        if take is not None and event.order_number is not None:
+            take(self, event.order_number, event)
 
-    def _job(self, number: int, event: Event) -> None:
-        match event.kind:
-            case kinds.JOB_QUEUED:
-                key = (number, event.step_index, event.epoch, event.starts)
-                if key in self._overtaken:
-                    self._overtaken.remove(key)
-                else:
-                    self._put(number, None)
-            case kinds.JOB_STARTED:
-                self._expect_queued(number, event, event.starts - 1)
-                self._put(number, event.data["worker"])
-            case kinds.JOB_FINISHED:
-                self._drop(number)
-                self._finished += 1
-                self._seconds += event.data["seconds"]
-            case kinds.STEP_PARKED:
-                self._expect_queued(number, event, event.starts)
-                self._drop(number)
+    def _step(self, number: int, event: Event) -> None:
+        data = event.data
+        match data["type"]:
+            case "GENERATE_HL7":
+                accepted = data["verdict"] == "accepted"
+                self.emitted += data["attempts"] > 0
+                self.acknowledged += accepted
+                self._refused += not accepted
+            case "GENERATE_DICOM":
+                self.generated += data.get("instances", 0)
+            case "SEND_DICOM":
+                self.stored += data.get("stored", 0)
+
+    def _job_queued(self, number: int, event: Event) -> None:
+        key = (number, event.step_index, event.epoch, event.starts)
+        if key in self._overtaken:
+            self._overtaken.remove(key)
+        else:
+            self._put(number, None)
+
+    def _job_started(self, number: int, event: Event) -> None:
+        self._expect_queued(number, event, event.starts - 1)
+        self._put(number, event.data["worker"])
+
+    def _job_finished(self, number: int, event: Event) -> None:
+        self._drop(number)
+        self._finished += 1
+        self._seconds += event.data["seconds"]
+
+    def _step_parked(self, number: int, event: Event) -> None:
+        self._expect_queued(number, event, event.starts)
+        self._drop(number)
+
+    def _order_reopened(self, number: int, event: Event) -> None:
+        self.failed -= 1
+
+    def _order_completed(self, number: int, event: Event) -> None:
+        self.completed += 1
+
+    def _order_failed(self, number: int, event: Event) -> None:
+        self.failed += 1
+        self._drop(number)  # its queue was purged
+
+    def _order_cancelled(self, number: int, event: Event) -> None:
+        self.cancelled += 1
+        self._drop(number)
+
+    # A look into a table is a third of a match: this is done for every event, several times.
+    _BY_KIND: ClassVar[dict[str, Callable[[ProgressFold, int, Event], None]]] = {
+        kinds.STEP_SUCCEEDED: _step,
+        kinds.STEP_FAILED: _step,
+        kinds.JOB_QUEUED: _job_queued,
+        kinds.JOB_STARTED: _job_started,
+        kinds.JOB_FINISHED: _job_finished,
+        kinds.STEP_PARKED: _step_parked,
+        kinds.ORDER_REOPENED: _order_reopened,
+        kinds.ORDER_COMPLETED: _order_completed,
+        kinds.ORDER_FAILED: _order_failed,
+        kinds.ORDER_CANCELLED: _order_cancelled,
+    }
 
     def _put(self, number: int, worker: str | None) -> None:
         self._drop(number)
@@ -89,19 +118,6 @@ class ProgressFold:
     def _expect_queued(self, number: int, event: Event, starts: int) -> None:
         if number not in self._jobs:
             self._overtaken.add((number, event.step_index, event.epoch, starts))
-
-    def _step(self, event: Event) -> None:
-        data = event.data
-        match data["type"]:
-            case "GENERATE_HL7":
-                accepted = data["verdict"] == "accepted"
-                self.emitted += data["attempts"] > 0
-                self.acknowledged += accepted
-                self._refused += not accepted
-            case "GENERATE_DICOM":
-                self.generated += data.get("instances", 0)
-            case "SEND_DICOM":
-                self.stored += data.get("stored", 0)
 
     @property
     def running(self) -> int:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 
 from app.domain import event as kinds
-from app.domain.event import Event, RecordedEvent
-from app.domain.metrics import Depths
-from app.domain.run import Run, RunState, Verdict
+from app.domain.event import RecordedEvent
+from app.domain.run import Run, Verdict
 from app.domain.threshold import STAGES, STANDING_THRESHOLDS, ThresholdResult, evaluate, parse_threshold
+from app.runs.reading.clock import RunClock
 from app.runs.reading.course import CourseFold
 from app.runs.reading.load import LoadFold
 from app.util.latency import Latency
@@ -27,122 +27,62 @@ class WorkerFigures:
 
 
 @dataclass(slots=True)
-class RunClock:
-    """From the first RUNNING to the latest event, by the events' own times: whoever took the run over knows no others.
-
-    Without the time between the end of an epoch and the reopening of the run.
-    """
-
-    begun: datetime | None = None
-    latest: datetime | None = None
-    ended: datetime | None = None
-    between: timedelta = timedelta()
-
-    def apply(self, recorded: RecordedEvent) -> None:
-        self.latest = recorded.at if self.latest is None else max(self.latest, recorded.at)
-        if recorded.event.kind != kinds.RUN_STATE:
-            return
-        state = RunState(recorded.event.data["state"])
-        if state is RunState.RUNNING and self.begun is None:
-            self.begun = recorded.at
-        if self.ended is not None and not state.is_terminal:
-            self.between += recorded.at - self.ended
-        self.ended = recorded.at if state.is_terminal else None
-
-    @property
-    def seconds(self) -> float:
-        """0 for a run that never began."""
-        return 0.0 if self.latest is None else self.since_begin(self.latest)
-
-    def since_begin(self, moment: datetime) -> float:
-        """Seconds of the run up to a moment of its present epoch."""
-        return 0.0 if self.begun is None else max((moment - self.begun - self.between).total_seconds(), 0.0)
-
-
-@dataclass(slots=True)
 class SummaryFold:
     """Folds events one by one; an event folded twice would count twice, so feed it from one cursor."""
 
+    course: CourseFold
     hl7: Counter[str] = field(default_factory=Counter)
     dicom: Counter[str] = field(default_factory=Counter)
     jobs: Counter[str] = field(default_factory=Counter)
     orders: Counter[str] = field(default_factory=Counter)
     latency: dict[str, Latency] = field(default_factory=lambda: {stage: Latency() for stage in STAGES})
-    # By type, but for those that are stages of their own. Made when missing: a histogram is dear.
+    # By type, but for those that are stages of their own.
     steps: defaultdict[str, Latency] = field(default_factory=lambda: defaultdict(Latency))
     workers: dict[str, WorkerFigures] = field(default_factory=dict)
     clock: RunClock = field(default_factory=RunClock)
-    load: LoadFold = field(default_factory=LoadFold)
-    course: CourseFold = field(default_factory=CourseFold)
+    load: LoadFold = field(init=False)
     _now: float = 0.0  # of the run's clock, at the event that is being applied
     _begun_late: dict[int | None, float] = field(default_factory=dict)  # seconds, of orders that may still complete
 
+    def __post_init__(self) -> None:
+        self.load = LoadFold(self.clock)
+
     def apply(self, recorded: RecordedEvent) -> None:
-        event = recorded.event
         self.clock.apply(recorded)
         self._now = self.clock.since_begin(recorded.at)
-        self.load.apply(recorded)
-        match event.kind:
-            case kinds.STEP_SUCCEEDED | kinds.STEP_FAILED:
-                self._step(event)
-            case kinds.JOB_QUEUED:
-                self.jobs["published"] += 1
-                self._observe("publish", event.data["publish_seconds"])
-            case kinds.JOB_STARTED:
-                self.jobs["started"] += 1
-                self._observe("job_wait", event.data["wait_seconds"])
-            case kinds.JOB_FINISHED:
-                self._job_finished(event, recorded.at)
-            case kinds.STEP_PARKED:
-                self.jobs["parked"] += 1
-            case kinds.STEP_REOPENED:
-                self.dicom["failed"] -= event.data["type"] == "SEND_DICOM"
-            case kinds.JOB_DEAD_LETTERED:
-                self.jobs["dead_lettered"] += 1
-            case _:
-                self._order(event)
-
-    def count(self, recorded: RecordedEvent, depths: Depths) -> None:
-        """Have the run's course count an event that was applied; ``depths`` since."""
-        self.course.count(self._now, recorded.event, depths)
+        take = self._BY_KIND.get(recorded.event.kind)
+        if take is not None:
+            take(self, recorded)
+        self.course.count(self._now, recorded.event)
 
     def _observe(self, stage: str, seconds: float) -> None:
         self.latency[stage].record(seconds)
         self.course.observe(self._now, stage, seconds)
 
-    def _order(self, event: Event) -> None:
-        match event.kind:
-            case kinds.ORDER_REOPENED:
-                self.orders["failed"] -= 1
-            case kinds.ORDER_COMPLETED:
-                self.orders["completed"] += 1
-                late = self._begun_late.pop(event.order_number, 0.0)
-                self._observe("order_to_stored", late + event.data["seconds"])
-            case kinds.ORDER_FAILED:
-                self.orders["failed"] += 1
-            case kinds.ORDER_CANCELLED:
-                self.orders["cancelled"] += 1
-                self._begun_late.pop(event.order_number, None)
+    def _load(self, recorded: RecordedEvent) -> None:
+        self.load.apply(recorded)
 
-    def _step(self, event: Event) -> None:
-        data = event.data
-        succeeded = event.kind == kinds.STEP_SUCCEEDED
-        if data["type"] != "GENERATE_HL7":  # that is hl7_ack
-            self.steps[data["type"]].record(data["seconds"])
-        match data["type"]:
-            case "GENERATE_HL7":
-                self._order_sent(data)
-                self._sent_in_time(event.order_number, data)
-            case "GENERATE_DICOM" if succeeded:
-                self.dicom["studies_generated"] += 1
-                self.dicom["instances_generated"] += data["instances"]
-            case "SEND_DICOM":
-                self.dicom["failed"] += not succeeded
-                self.dicom["instances_stored"] += data.get("stored", 0)
-                self.dicom["warnings"] += data.get("warnings", 0)
-                self.dicom["bytes_stored"] += data.get("bytes", 0)
-                for seconds in data.get("c_store", ()):
-                    self._observe("c_store", seconds)
+    def _step(self, recorded: RecordedEvent) -> None:
+        event = recorded.event
+        data, type_ = event.data, event.data["type"]
+        if type_ == "GENERATE_HL7":
+            self._order_sent(data)
+            self._sent_in_time(event.order_number, data)
+            return
+        self.steps[type_].record(data["seconds"])  # that of an order's message is hl7_ack
+        if type_ == "SEND_DICOM":
+            self._study_sent(data, event.kind == kinds.STEP_SUCCEEDED)
+        elif type_ == "GENERATE_DICOM" and event.kind == kinds.STEP_SUCCEEDED:
+            self.dicom["studies_generated"] += 1
+            self.dicom["instances_generated"] += data["instances"]
+
+    def _study_sent(self, data: Mapping[str, Any], succeeded: bool) -> None:
+        self.dicom["failed"] += not succeeded
+        self.dicom["instances_stored"] += data.get("stored", 0)
+        self.dicom["warnings"] += data.get("warnings", 0)
+        self.dicom["bytes_stored"] += data.get("bytes", 0)
+        for seconds in data.get("c_store", ()):
+            self._observe("c_store", seconds)
 
     def _order_sent(self, data: Mapping[str, Any]) -> None:
         self.orders["emitted"] += data["attempts"] > 0
@@ -169,15 +109,65 @@ class SummaryFold:
         if data["verdict"] == "accepted":
             self._begun_late[number] = slip - data["begin_seconds"]
 
-    def _job_finished(self, event: Event, at: datetime) -> None:
+    def _step_parked(self, recorded: RecordedEvent) -> None:
+        self.jobs["parked"] += 1
+
+    def _step_reopened(self, recorded: RecordedEvent) -> None:
+        self.dicom["failed"] -= recorded.event.data["type"] == "SEND_DICOM"
+
+    def _job_queued(self, recorded: RecordedEvent) -> None:
+        self.jobs["published"] += 1
+        self._observe("publish", recorded.event.data["publish_seconds"])
+
+    def _job_started(self, recorded: RecordedEvent) -> None:
+        self.jobs["started"] += 1
+        self._observe("job_wait", recorded.event.data["wait_seconds"])
+
+    def _job_finished(self, recorded: RecordedEvent) -> None:
+        data = recorded.event.data
         self.jobs["finished"] += 1
-        self.jobs[event.data["outcome"]] += 1
-        self._observe("job_run", event.data["seconds"])
-        worker = self.workers.setdefault(event.data["worker"], WorkerFigures())
+        self.jobs[data["outcome"]] += 1
+        self._observe("job_run", data["seconds"])
+        worker = self.workers.setdefault(data["worker"], WorkerFigures())
         worker.jobs += 1
-        worker.busy_seconds += event.data["seconds"]
-        worker.first = worker.first or at
-        worker.last = at
+        worker.busy_seconds += data["seconds"]
+        worker.first = worker.first or recorded.at
+        worker.last = recorded.at
+
+    def _job_dead_lettered(self, recorded: RecordedEvent) -> None:
+        self.jobs["dead_lettered"] += 1
+
+    def _order_reopened(self, recorded: RecordedEvent) -> None:
+        self.orders["failed"] -= 1
+
+    def _order_completed(self, recorded: RecordedEvent) -> None:
+        self.orders["completed"] += 1
+        late = self._begun_late.pop(recorded.event.order_number, 0.0)
+        self._observe("order_to_stored", late + recorded.event.data["seconds"])
+
+    def _order_failed(self, recorded: RecordedEvent) -> None:
+        self.orders["failed"] += 1
+
+    def _order_cancelled(self, recorded: RecordedEvent) -> None:
+        self.orders["cancelled"] += 1
+        self._begun_late.pop(recorded.event.order_number, None)
+
+    _BY_KIND: ClassVar[dict[str, Callable[[SummaryFold, RecordedEvent], None]]] = {
+        kinds.RUN_STATE: _load,
+        kinds.RUN_LOAD: _load,
+        kinds.STEP_SUCCEEDED: _step,
+        kinds.STEP_FAILED: _step,
+        kinds.STEP_PARKED: _step_parked,
+        kinds.STEP_REOPENED: _step_reopened,
+        kinds.JOB_QUEUED: _job_queued,
+        kinds.JOB_STARTED: _job_started,
+        kinds.JOB_FINISHED: _job_finished,
+        kinds.JOB_DEAD_LETTERED: _job_dead_lettered,
+        kinds.ORDER_REOPENED: _order_reopened,
+        kinds.ORDER_COMPLETED: _order_completed,
+        kinds.ORDER_FAILED: _order_failed,
+        kinds.ORDER_CANCELLED: _order_cancelled,
+    }
 
     @property
     def ended(self) -> int:
