@@ -20,7 +20,7 @@ from app.domain.event import Event, RecordedEvent
 
 _c = events.c
 _SETTLED = _c.xid < literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint", BigInteger)
-# Moments and documents as texts: the columns' own types take as long to convert them as all else of a read takes.
+# Moments and documents as texts: the columns' own types take two fifths of a read to convert them.
 _TEXTS = (cast(_c.at, Text), cast(_c.data, Text))
 _COLUMNS = (_c.xid, _c.id, _c.kind, _c.order_number, _c.step_index, _c.starts, _c.epoch, *_TEXTS)
 
