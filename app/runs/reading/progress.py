@@ -88,7 +88,7 @@ class ProgressFold:
         self.cancelled += 1
         self._drop(number)
 
-    # A look into a table is a third of a match: this is done for every event, several times.
+    # A table, not a match: every fold looks the kind of every event up.
     _BY_KIND: ClassVar[dict[str, Callable[[ProgressFold, int, Event], None]]] = {
         kinds.STEP_SUCCEEDED: _step,
         kinds.STEP_FAILED: _step,
