@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from app.domain.job import Job
+from app.domain.job import Job, job_id
 from app.domain.records import record
 from app.domain.run import OrderState, RunState, StepState
 
@@ -54,15 +54,23 @@ class NewStep:
 
 @record(frozen=True, slots=True)
 class OutboxEntry:
-    """A job that is to be published, at once or after so many seconds.
+    """A job that is to be published, at once or after so many seconds: what it says follows from its run and its order.
 
     ``starts`` is how often its head step has been started so far; with it, each time it is queued is an event of its
     own.
     """
 
-    job: Job
+    run_id: str
+    order_number: int
+    step_index: int  # of its first step
+    epoch: int
+    queue: str
     delay_seconds: float = 0.0
     starts: int = 0
+
+    @classmethod
+    def of(cls, job: Job, delay_seconds: float = 0.0, starts: int = 0) -> OutboxEntry:
+        return cls(job.run_id, job.order_number, job.slip[0].index, job.epoch, job.queue, delay_seconds, starts)
 
 
 @record(frozen=True, slots=True)
@@ -78,10 +86,12 @@ class OutboxMessage:
     step_index: int
     starts: int
     epoch: int
-    job_id: str
     queue: str
-    body: str
     taken_at: datetime
+
+    @property
+    def job_id(self) -> str:
+        return job_id(self.run_id, self.order_number, self.step_index, self.epoch)
 
 
 @record(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from app.domain.template import Template, step_queue
 from app.domain.work import JobReference, OutboxEntry, OutboxMessage
 from app.runs.traces import RunTrace
 
+KEPT = 2_000  # orders, some 10 MB
+
 
 class JobBuilder:
-    """The orders of one run, and their jobs. Thread-safe: it keeps nothing.
+    """The orders of one run, and their jobs. Thread-safe.
 
     ``template`` is the run's own with every destination filled in: a job that is built anew goes to where they are now.
     ``trace`` is the run's, where there is tracing.
@@ -39,6 +41,7 @@ class JobBuilder:
         dicom = template.destinations.dicom
         self._dicom = dicom.model_dump(mode="json") if dicom else {}
         self._template = {"id": run.template_id, "name": run.template_name, "version": run.template_version}
+        self._kept: dict[int, Order] = {}  # by number, until their next message is made
 
     @property
     def has_jobs(self) -> bool:
@@ -48,6 +51,14 @@ class JobBuilder:
     def order(self, number: int) -> Order:
         """The order of this number, as it was planned."""
         return self._planner.order(number)
+
+    def keep(self, order: Order) -> None:
+        """This one's next message is about to be made: it need not be planned anew, if there is room for it.
+
+        Those that came first are kept, as they are published first.
+        """
+        if len(self._kept) < KEPT:
+            self._kept[order.number] = order
 
     def queue(self, step_index: int) -> str:
         """Where a job that begins with this step runs."""
@@ -69,13 +80,17 @@ class JobBuilder:
             traceparent="" if self._trace is None else self._trace.traceparent(order.number),
         )
 
-    def entries(self, references: Sequence[JobReference]) -> list[OutboxEntry]:
-        """What has these jobs published again."""
-        return [
-            OutboxEntry(self.job(self.order(job.order_number), job.step_index, job.epoch), starts=job.starts)
-            for job in references
-        ]
+    def entry(self, job: JobReference) -> OutboxEntry:
+        """What has this job published."""
+        return OutboxEntry(
+            self._run.id, job.order_number, job.step_index, job.epoch, self.queue(job.step_index), starts=job.starts
+        )
+
+    def entries(self, jobs: Sequence[JobReference]) -> list[OutboxEntry]:
+        """What has these published."""
+        return [self.entry(job) for job in jobs]
 
     def body(self, message: OutboxMessage) -> bytes:
-        """The body of a message that waits to be published, as it is to be said now."""
-        return encode_job(self.job(self.order(message.order_number), message.step_index, message.epoch))
+        """What a job says that is published now."""
+        order = self._kept.pop(message.order_number, None) or self.order(message.order_number)
+        return encode_job(self.job(order, message.step_index, message.epoch))

@@ -100,7 +100,7 @@ def _the_receiver_has_every_order(evidence: Evidence, expected: Expectation) -> 
 
 
 def _nothing_is_left(evidence: Evidence, expected: Expectation) -> Iterator[str]:
-    yield from _line("jobs left in the outbox", (entry["job_id"] for entry in evidence.outbox))
+    yield from _line("jobs left in the outbox", (entry["order_number"] for entry in evidence.outbox))
     yield from _line("jobs left parked", (entry["order_number"] for entry in evidence.parked))
     yield from _line("queues that are not empty", (f"{queue}: {n}" for queue, n in evidence.queues.items() if n))
 

@@ -182,7 +182,7 @@ def swap_a_messages_patient(evidence: Evidence) -> None:
 
 
 def leave_an_outbox_entry(evidence: Evidence) -> None:
-    evidence.outbox.append({"job_id": "j"})
+    evidence.outbox.append({"order_number": 7})
 
 
 def leave_a_parked_job(evidence: Evidence) -> None:
@@ -242,7 +242,7 @@ def have_no_summary(evidence: Evidence) -> None:
         (keep_a_message_twice, "kept more than once: A001"),
         (send_what_was_not_generated, "of no order: A901"),
         (swap_a_messages_patient, "messages of the wrong order or patient: A001"),
-        (leave_an_outbox_entry, "left in the outbox: j"),
+        (leave_an_outbox_entry, "left in the outbox: 7"),
         (leave_a_parked_job, "left parked: 1"),
         (leave_a_message_queued, "queues that are not empty: jobs: 1"),
         (lose_the_queue, "queues that are not empty: jobs: -1"),

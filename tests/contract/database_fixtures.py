@@ -172,7 +172,7 @@ class Play:
             assert written == set(numbers)
             data = {"type": self.types[0], "seconds": 0.01}
             work.journal.append([Event(self.run.id, STEP_SUCCEEDED, n, 0, 1, 0, data) for n in numbers])
-            work.outbox.put([OutboxEntry(self.job(number)) for number in numbers])
+            work.outbox.put([OutboxEntry.of(self.job(number)) for number in numbers])
 
     def publish(self, limit: int = 1000) -> list[int]:
         """What a relay does; the numbers of the orders whose jobs it took."""
@@ -221,7 +221,7 @@ class Play:
         again = outcome(index, self.types[index], StepState.READY, error=f"a {cause}", cause=cause)
         given: dict[str, Any] = {
             "steps": (*(outcome(i, self.types[i]) for i in range(claim.head, index)), again),
-            "following": OutboxEntry(self.job(number, index - 1, epoch), delay, claim.starts),
+            "following": OutboxEntry.of(self.job(number, index - 1, epoch), delay, claim.starts),
             "order_state": None,
             "instances_stored": 0,
         }
@@ -251,7 +251,7 @@ class Play:
             released = work.jobs.release(self.run.id, waiting_for, limit, probe=probe)
             work.outbox.put(
                 [
-                    OutboxEntry(self.job(each.order_number, each.step_index - 1, each.epoch), starts=each.starts)
+                    OutboxEntry.of(self.job(each.order_number, each.step_index - 1, each.epoch), starts=each.starts)
                     for each in released
                 ]
             )

@@ -282,6 +282,6 @@ def test_a_parked_job_that_is_released_once_more_is_queued_as_another_event_once
     scene.closed()
     [released] = play.release(scene.destination)
     assert released.starts == 1
-    play.do(lambda work: work.outbox.put([OutboxEntry(play.job(0), starts=1)]))  # and once more by a sweeper
+    play.do(lambda work: work.outbox.put([OutboxEntry.of(play.job(0), starts=1)]))  # and once more by a sweeper
     play.publish()
     assert [event.starts for event in play.events(0) if event.kind == "job.queued"] == [0, 1]

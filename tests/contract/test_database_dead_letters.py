@@ -332,7 +332,7 @@ def test_steps_on_other_queues_go_on_behind_a_reopened_one(play: Play) -> None:
     split.release(REOPENED)
     split.publish()
     [claim] = split.claim(split.request(0, 1, epoch=1))
-    following = OutboxEntry(split.job(0, position=1, epoch=1))
+    following = OutboxEntry.of(split.job(0, position=1, epoch=1))
     steps = split.finished(0, claim).steps[:1]
     split.finish(split.finished(0, claim, steps=steps, epoch=1, following=following, order_state=None))
     split.publish()

@@ -221,7 +221,7 @@ def test_a_job_that_is_followed_by_one_elsewhere(split: Play) -> None:
     split.acknowledge(0)
     split.publish()
     [first] = split.claim(split.request(0, 1))
-    following = OutboxEntry(split.job(0, position=1))
+    following = OutboxEntry.of(split.job(0, position=1))
     steps = (outcome(1, TYPES[1]),)
     finish = split.finished(0, first, steps=steps, following=following, order_state=None, instances_stored=2)
     assert split.finish(finish) == [True]
@@ -231,7 +231,7 @@ def test_a_job_that_is_followed_by_one_elsewhere(split: Play) -> None:
     assert not set(split.kinds(0)) & set(TERMINAL_ORDER_KINDS)
     with split.database.transaction() as work:
         [message] = work.outbox.take(split.run.id, 10)
-    assert (message.job_id, message.queue, message.step_index) == (following.job.id, "send", 2)
+    assert (message.job_id, message.queue, message.step_index) == (split.job(0, position=1).id, "send", 2)
     [second] = split.claim(split.request(0, 2))
     assert split.finish(split.finished(0, second)) == [True]
     assert split.order(0).state is OrderState.COMPLETED and split.order(0).instances_stored == 5
@@ -242,7 +242,7 @@ def test_what_follows_after_a_delay_is_published_when_it_is_due(split: Play) -> 
     split.acknowledge(0)
     split.publish()
     [claim] = split.claim(split.request(0, 1))
-    later = OutboxEntry(split.job(0, position=1), delay_seconds=3600.0)
+    later = OutboxEntry.of(split.job(0, position=1), delay_seconds=3600.0)
     split.finish(split.finished(0, claim, steps=(outcome(1, TYPES[1]),), following=later, order_state=None))
     ready_at, finished_at = split.step(0, 2).ready_at, split.step(0, 1).finished_at
     assert ready_at is not None and finished_at is not None
@@ -256,7 +256,7 @@ def test_a_stale_finish_writes_nothing_at_all(split: Play) -> None:
     [stale] = split.claim(split.request(0, 1))
     [own] = split.claim(split.request(0, 1, redelivered=True))
     before = split.order(0), split.step_states(0), split.events(0)
-    following = OutboxEntry(split.job(0, position=1))
+    following = OutboxEntry.of(split.job(0, position=1))
     finish = split.finished(0, stale, steps=(outcome(1, TYPES[1]),), following=following, order_state=None)
     assert split.finish(finish, replace(finish, order_state=OrderState.FAILED, following=None)) == [False, False]
     assert (split.order(0), split.step_states(0), split.events(0)) == before
@@ -280,7 +280,7 @@ def test_a_group_of_all_kinds(split: Play) -> None:
     claims = split.claim(*(split.request(number, 1) for number in range(5)))
     split.claim(split.request(3, 1, redelivered=True))
     made = (outcome(1, TYPES[1]),)
-    following = [OutboxEntry(split.job(number, position=1)) for number in range(5)]
+    following = [OutboxEntry.of(split.job(number, position=1)) for number in range(5)]
     failed = (outcome(1, TYPES[1], StepState.FAILED, error="x"), outcome(2, TYPES[2], StepState.CANCELLED))
     unknown = replace(split.finished(9, claims[0]), fence=str(uuid.uuid4()))
     results = split.finish(

@@ -30,7 +30,7 @@ def sweep(play: Play, after: int, limit: int, seconds: float = PATIENCE) -> tupl
     with play.database.transaction() as work:
         found, last = work.jobs.lost(play.run.id, seconds, after, limit)
         jobs = {each: play.job(each.order_number, each.step_index - 1) for each in found}
-        work.outbox.put([OutboxEntry(job, starts=each.starts) for each, job in jobs.items()])
+        work.outbox.put([OutboxEntry.of(job, starts=each.starts) for each, job in jobs.items()])
     return [each.order_number for each in found], last
 
 
@@ -170,7 +170,7 @@ def test_recovering_can_be_of_some_steps_only(play: Play) -> None:
     split.acknowledge(0, 1)
     split.claim(split.request(0, 1))
     [first] = split.claim(split.request(1, 1))
-    following = OutboxEntry(split.job(1, position=1))
+    following = OutboxEntry.of(split.job(1, position=1))
     steps = split.finished(1, first).steps[:1]
     split.finish(split.finished(1, first, steps=steps, following=following, order_state=None))
     split.claim(split.request(1, 2))
@@ -195,7 +195,7 @@ def test_the_job_of_a_message_as_it_is_now(play: Play) -> None:
     assert unfinished(1, number=7) is None
     [claim] = split.claim(split.request(0, 1))
     assert unfinished(1) == JobReference(0, 1, 0, 1)
-    following = OutboxEntry(split.job(0, position=1))
+    following = OutboxEntry.of(split.job(0, position=1))
     steps = split.finished(0, claim).steps[:1]
     split.finish(split.finished(0, claim, steps=steps, following=following, order_state=None))
     assert unfinished(1) == unfinished(2) == JobReference(0, 2, 0, 0)
@@ -227,5 +227,5 @@ def test_jobs_that_are_published_are_neither_in_the_outbox_nor_parked(play: Play
     play.move(RunState.RUNNING, RunState.PAUSED)
     play.claim(2)
     assert published() == 1
-    play.do(lambda work: work.outbox.put([OutboxEntry(play.job(number)) for number in (3, 3)]))
+    play.do(lambda work: work.outbox.put([OutboxEntry.of(play.job(number)) for number in (3, 3)]))
     assert published() == 0  # twice in the outbox: no less than nothing is out

@@ -173,7 +173,7 @@ def test_cancelling_between_two_jobs_ends_the_steps_that_are_left(play: Play) ->
     following = play.job(0, position=1)
     play.finish(
         play.finished(
-            0, claim, steps=(outcome(1, "GENERATE_DICOM"),), following=OutboxEntry(following), order_state=None
+            0, claim, steps=(outcome(1, "GENERATE_DICOM"),), following=OutboxEntry.of(following), order_state=None
         )
     )
     assert play.waiting() == 1

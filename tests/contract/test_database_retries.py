@@ -266,7 +266,7 @@ def test_what_follows_elsewhere_is_ready_as_before(one: Play) -> None:
     split.finish(split.retried(0, claim, "verdict"))
     split.publish()
     [claim] = split.claim(split.request(0, 1))
-    following = OutboxEntry(split.job(0, position=1))
+    following = OutboxEntry.of(split.job(0, position=1))
     split.finish(split.finished(0, claim, steps=(outcome(1, TYPES[1]),), following=following, order_state=None))
     split.publish()
     [claim] = split.claim(split.request(0, 2))

@@ -13,6 +13,7 @@ import pytest
 
 from app.adapters.broker.in_process import InProcessBroker
 from app.domain.errors import Unavailable
+from app.domain.job import decode_job
 from app.domain.run import OrderState, Run, RunState
 from app.domain.work import ClaimRequest, DestinationState
 from app.ports import Message, StepContext, StepResult, UnitOfWork
@@ -324,7 +325,7 @@ def test_a_job_that_is_built_anew_says_the_same(world: World) -> None:
         work.outbox.put(builder.entries(lost))
         taken = work.outbox.take(run.id, 10)
     assert sorted(each.body for each in published) == sorted(builder.body(message) for message in taken)
-    assert builder.entries(lost)[0].job.slip[1].retry.max_attempts == 7
+    assert decode_job(published[0].body).slip[1].retry.max_attempts == 7
     world.broker.publish([Message(each.message_id, QUEUE, each.body) for each in published])
     subscription.close()
     assert finish(world, producing).state is RunState.COMPLETED

@@ -91,7 +91,7 @@ def _settled_starts(each: JobFinish, step: StepOutcome) -> int | None:
 def _ready_following(connection: Connection, kept: list[JobFinish], now: datetime) -> None:
     rows = [
         {
-            **key(each.run_id, each.order_number, each.following.job.slip[0].index),
+            **key(each.run_id, each.order_number, each.following.step_index),
             "ready_at": now + timedelta(seconds=each.following.delay_seconds),
         }
         for each in kept

@@ -242,9 +242,7 @@ outbox = Table(
     Column("step_index", Integer, nullable=False),
     Column("starts", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
-    Column("job_id", String(128), nullable=False),
     Column("queue", String(127), nullable=False),
-    Column("body", Text, nullable=False),
     Column("due_at", Instant, nullable=False, server_default=database_now()),
     Index("ix_outbox_due", "run_id", "due_at", "id"),
 )

@@ -18,6 +18,7 @@ from itertools import chain, islice, takewhile
 from app.domain.order import Order
 from app.domain.run import Run, RunState
 from app.domain.template import Template
+from app.domain.work import JobReference
 from app.hl7.orm import OrmRenderer
 from app.ports import OrderOutcome, OrderSender, OutboundOrder, UnitOfWork
 from app.runs.jobs import JobBuilder
@@ -275,7 +276,8 @@ class Emitter:
             self._tallies.pop(outcome.number, None)
 
     def _record(self, outcome: OrderOutcome) -> EmissionRecord:
-        job = None
+        entry = None
         if outcome.verdict == "accepted" and self._builder.has_jobs:
-            job = self._builder.job(self._in_flight[outcome.number], 1, self._run.epoch)
-        return EmissionRecord(self._run, self._types, outcome, job, self._times.take(outcome.number))
+            entry = self._builder.entry(JobReference(outcome.number, 1, self._run.epoch, starts=0))
+            self._builder.keep(self._in_flight[outcome.number])
+        return EmissionRecord(self._run, self._types, outcome, entry, self._times.take(outcome.number))

@@ -8,7 +8,6 @@ from typing import Any
 
 from app.dicom.person_name import to_pn
 from app.domain.event import ORDER_COMPLETED, ORDER_FAILED, STEP_CANCELLED, STEP_FAILED, STEP_SUCCEEDED, Event
-from app.domain.job import Job
 from app.domain.order import Order
 from app.domain.records import record
 from app.domain.run import OrderState, Run, StepState
@@ -73,14 +72,16 @@ def given_up(number: int, tally: Tally) -> OrderOutcome:
 
 
 class EmissionRecord:
-    """The rows that one outcome leads to; ``job`` is what follows if it was accepted (None: nothing does)."""
+    """The rows that one outcome leads to; ``entry`` is what follows if it was accepted (None: nothing does)."""
 
-    def __init__(self, run: Run, types: Sequence[str], outcome: OrderOutcome, job: Job | None, timing: Timing) -> None:
+    def __init__(
+        self, run: Run, types: Sequence[str], outcome: OrderOutcome, entry: OutboxEntry | None, timing: Timing
+    ) -> None:
         self._run = run
         self._types = types
         self._number = outcome.number
         accepted = outcome.verdict == "accepted"
-        state = OrderState.FAILED if not accepted else OrderState.WAITING if job else OrderState.COMPLETED
+        state = OrderState.FAILED if not accepted else OrderState.WAITING if entry else OrderState.COMPLETED
         reason = "" if accepted else f"{types[0]}: {outcome.reason or outcome.code}"
         self.acknowledged = OrderAcknowledged(
             outcome.number,
@@ -90,7 +91,7 @@ class EmissionRecord:
             outcome.possibly_duplicated,
             reason,
         )
-        self.entry = OutboxEntry(job) if accepted and job else None
+        self.entry = entry if accepted else None
         self.steps = self._steps(accepted, reason)
         self.events = self._events(outcome, state, reason, timing)
 

@@ -71,7 +71,9 @@ class Phases:
         self._spans = None if trace is None else ProducerSpans(run, trace)
         self._builder = JobBuilder(run, template, parts.order_queue, trace)
         self._limit = TimeLimit(None)
-        self._relay = Relay(lease, parts.broker, parts.inline, parts.backpressure_mark, self._notes, spans=self._spans)
+        self._relay = Relay(
+            lease, parts.broker, parts.inline, self._builder.body, parts.backpressure_mark, self._notes, self._spans
+        )
 
     def run(self) -> Run:
         """Raises as ``Producer.produce`` does."""
@@ -84,7 +86,7 @@ class Phases:
         else:
             self._take_over()
         self._start_limit(is_new)
-        with self._helpers(is_new):
+        with self._helpers():
             if self._run.state in (RunState.RUNNING, RunState.PAUSED) and not has_emitted(self._run):
                 self._emit(is_new)
                 self._move_on(RunState.WAITING_ON_WORKERS)
@@ -110,13 +112,10 @@ class Phases:
         self._limit = TimeLimit(self._template.time_limit, used)
 
     @contextmanager
-    def _helpers(self, is_new: bool) -> Iterator[None]:
+    def _helpers(self) -> Iterator[None]:
         """Relay and housekeeper, around the phases in which orders are sent and waited for."""
         parts, lease, notes = self._parts, self._lease, self._notes
         relay = self._relay
-        if parts.is_embedded and not is_new:
-            # It has new receivers: what was written names the ports of the old ones.
-            relay.body = self._builder.body
         dicom, queues = self._template.destinations.dicom, self._queues()
         parking = Parking(lease, self._builder, notes, dicom.key if dicom else "")
         sweeper = Sweeper(parts, lease, self._builder, queues)

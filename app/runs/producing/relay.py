@@ -41,11 +41,6 @@ class Confirmed:
     seconds: float
 
 
-def as_written(message: OutboxMessage) -> bytes:
-    """The body as it stands in the outbox."""
-    return message.body.encode()
-
-
 class Relay:
     """A thread that publishes one run's jobs while fewer than ``mark`` of them are with the broker or a worker."""
 
@@ -54,17 +49,18 @@ class Relay:
         lease: Lease,
         broker: Broker,
         inline: Broker,
+        body: Callable[[OutboxMessage], bytes],
         mark: int,
         notes: Notes,
         spans: ProducerSpans | None = None,
     ) -> None:
-        """``spans``: None without tracing."""
+        """``body``: what a job says. ``spans``: None without tracing."""
         self._lease = lease
         self._broker = broker
         self._inline = inline
         self._mark = mark
         self._notes = notes
-        self.body: Callable[[OutboxMessage], bytes] = as_written  # what a message says, where that is another now
+        self._body = body
         self._spans = spans
         self._room = 0
         self._count_at = 0.0
@@ -165,4 +161,4 @@ class Relay:
 
     def _message(self, entry: OutboxMessage) -> Message:
         traceparent = "" if self._spans is None else self._spans.traceparent(entry.order_number)
-        return Message(entry.job_id, entry.queue, self.body(entry), traceparent)
+        return Message(entry.job_id, entry.queue, self._body(entry), traceparent)

@@ -92,7 +92,7 @@ def _again(work: UnitOfWork, job: Job) -> OutboxEntry | None:
     reference = work.jobs.unfinished(job.run_id, job.order_number, job.slip[0].index, job.epoch)
     if reference is None:
         return None
-    return OutboxEntry(job.continued_at(_position(job, reference)), DELAY, reference.starts)
+    return OutboxEntry.of(job.continued_at(_position(job, reference)), DELAY, reference.starts)
 
 
 def _position(job: Job, reference: JobReference) -> int:

@@ -47,7 +47,7 @@ class Endings:
 
     def continued(self, progress: Progress, position: int, delay_seconds: float = 0.0) -> JobFinish:
         """The rest of the slip goes on elsewhere, or later."""
-        following = OutboxEntry(self._job.continued_at(position), delay_seconds)
+        following = OutboxEntry.of(self._job.continued_at(position), delay_seconds)
         return self._finish(progress, progress.outcomes, following=following)
 
     def cancelled(self, progress: Progress, position: int) -> JobFinish:
@@ -77,7 +77,7 @@ class Endings:
             failure.text,
             again.cause,
         )
-        following = OutboxEntry(self._job.continued_at(position), again.delay_seconds, self._claim.starts)
+        following = OutboxEntry.of(self._job.continued_at(position), again.delay_seconds, self._claim.starts)
         return self._finish(progress, (*progress.outcomes, outcome), following=following)
 
     def _dead(self, progress: Progress, position: int, failure: Failure, death: Death) -> JobFinish:
