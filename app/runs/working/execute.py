@@ -71,6 +71,7 @@ class JobRun:
     def __init__(self, runner: JobRunner, job: Job, claim: Claim) -> None:
         self._runner = runner
         self._job = job
+        self._own = job.own_steps
         self._claim = claim
         self._first = head_position(job, claim)
         self._endings = Endings(job, claim, runner.worker)
@@ -86,19 +87,20 @@ class JobRun:
     def run(self) -> JobFinish | None:
         """How it ended, whatever its steps raised; None when the worker stops before a step, and nothing is lost."""
         progress = Progress()
-        own = self._job.own_steps
+        own = self._own
         for position in range(self._first, len(own)):
             if self._is_cancelled():
                 return self._endings.cancelled(progress, position)
             attempt = self._attempt(position, progress)
             if attempt is None:
                 return self._endings.cancelled(progress, position) if self._is_cancelled() else None
-            progress = replace(progress, report=self._report(own[position], attempt) or progress.report)
+            report = self._report(own[position], attempt) or progress.report
             if attempt.error is not None:
+                progress = replace(progress, report=report)
                 if self._is_cancelled():  # it may have given up because of that
                     return self._endings.cancelled(progress, position)
                 return self._failed(position, progress, attempt.error, attempt.seconds)
-            progress = _with_success(progress, own[position], attempt, in_memory=bool(self._handover.study))
+            progress = self._with_success(progress, own[position], attempt, report)
             if attempt.result.wait_seconds and position + 1 < len(self._job.slip):
                 return self._endings.continued(progress, position + 1, attempt.result.wait_seconds)
         if len(own) < len(self._job.slip):
@@ -153,8 +155,8 @@ class JobRun:
         )
 
     def _following(self, position: int) -> tuple[str, ...]:
-        slip = self._job.slip
-        return tuple(entry.type for entry in slip[position + 1 :]) if len(self._job.own_steps) == len(slip) else ()
+        own = self._own
+        return tuple([entry.type for entry in own[position + 1 :]]) if len(own) == len(self._job.slip) else ()
 
     def _was_begun_before(self, position: int) -> bool:
         """Whether an earlier start may have done part of this step, or all of it."""
@@ -169,8 +171,20 @@ class JobRun:
         return self._runner.is_cancelled(self._job.run_id)
 
     def _report(self, entry: SlipEntry, attempt: _Attempt) -> DestinationReport | None:
-        key = destination_of(self._job, self._runner.steps) if self._runner.steps.uses_archive(entry.type) else ""
+        key = _key_of(self._job.dicom) if self._runner.steps.uses_archive(entry.type) else ""
         return report_on(key, attempt.error, is_probe=self._claim.is_probe) if key else None
+
+    def _with_success(
+        self, progress: Progress, entry: SlipEntry, attempt: _Attempt, report: DestinationReport | None
+    ) -> Progress:
+        result = attempt.result
+        outcome = StepOutcome(entry.index, entry.type, StepState.SUCCEEDED, attempt.seconds, result.data)
+        return Progress(
+            outcomes=(*progress.outcomes, outcome),
+            stored=progress.stored + result.instances_stored,
+            report=report,
+            in_memory=bool(self._handover.study),
+        )
 
     def _failed(self, position: int, progress: Progress, error: BaseException, seconds: float) -> JobFinish:
         entry, claim = self._job.slip[position], self._claim
@@ -207,10 +221,13 @@ def contents_of(job: Job) -> tuple[Order, DicomDestination]:
 
 def destination_of(job: Job, steps: StepSource) -> str:
     """The key of the destination that this job's own steps talk to; empty when none does, or it says none."""
-    if not any(steps.uses_archive(entry.type) for entry in job.own_steps):
-        return ""
+    return _key_of(job.dicom) if any(steps.uses_archive(entry.type) for entry in job.own_steps) else ""
+
+
+def _key_of(values: dict[str, Any]) -> str:
+    """The destination's key; empty where these values are none."""
     try:
-        return _destination(job.dicom).key
+        return _destination(values).key
     except (TypeError, ValidationError):
         return ""
 
@@ -223,9 +240,3 @@ def _destination(values: dict[str, Any]) -> DicomDestination:
 @lru_cache(maxsize=256)
 def _destination_of_items(items: tuple[tuple[str, Any], ...]) -> DicomDestination:
     return DicomDestination.model_validate(dict(items))
-
-
-def _with_success(progress: Progress, entry: SlipEntry, attempt: _Attempt, *, in_memory: bool) -> Progress:
-    outcome = StepOutcome(entry.index, entry.type, StepState.SUCCEEDED, attempt.seconds, attempt.result.data)
-    stored = progress.stored + attempt.result.instances_stored
-    return replace(progress, outcomes=(*progress.outcomes, outcome), stored=stored, in_memory=in_memory)
