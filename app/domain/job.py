@@ -20,6 +20,7 @@ from app.domain.trace import parse_traceparent
 JOB_TYPE = "io.yeeter.job.v1"
 INLINE_QUEUE = "inline"  # run by the producer's own process, never on the broker
 _MAX_INTEGER = 2**31 - 1
+_NUMBERS = frozenset((int, float, bool))  # what a number, or what passes for one, is read as
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _checked_uuid = lru_cache(maxsize=256)(UUID)  # the jobs of a run share its ID
 
@@ -59,8 +60,11 @@ class Job:
     @property
     def own_steps(self) -> tuple[SlipEntry, ...]:
         """The steps of this job: the leading run of the slip on one queue."""
-        count = next((i for i, entry in enumerate(self.slip) if entry.queue != self.queue), len(self.slip))
-        return self.slip[:count]
+        queue = self.queue
+        for position, entry in enumerate(self.slip):
+            if entry.queue != queue:
+                return self.slip[:position]
+        return self.slip
 
     def continued_at(self, position: int) -> Job:
         """The job for the slip from ``position`` on (0 <= position < len(slip)); at 0 it is this one again."""
@@ -151,7 +155,7 @@ def _slip_entry(document: dict[str, Any]) -> SlipEntry:
         isinstance(entry.type, str)
         and isinstance(entry.queue, str)
         and isinstance(entry.parameters, dict)
-        and all(isinstance(number, (int, float)) for number in numbers)
+        and _NUMBERS.issuperset(map(type, numbers))
     ):
         raise ValueError(f"an entry of the routing slip is not what it should be: {document!r:.200}")
     return entry

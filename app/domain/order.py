@@ -171,18 +171,43 @@ class Order:
         Raises:
             KeyError, TypeError, ValueError: the contexts are not what Yeeter publishes.
         """
-        values = dict(order)
-        values["patient"] = _patient(patient)
-        for role in ("referring", "ordering"):
-            values[role] = Provider(values[role]["id"], PersonName(**values[role]["name"]))
-        for code in ("procedure", "protocol"):
-            values[code] = Code(**values[code])
-        for moment in ("ordered_at", "scheduled_at"):
-            values[moment] = datetime.fromisoformat(values[moment])
-        study = dict(values["study"])
-        study["series"] = tuple(SeriesPlan(**series) for series in study["series"])
-        values["study"] = StudyPlan(**study)
-        return cls(**values)
+        if len(order) >= len(cls.__slots__):  # the patient is not among them
+            raise ValueError(f"more than an order has: {', '.join(order.keys() - set(cls.__slots__))}")
+        return cls(  # each by its name: many keywords that come from a dictionary take several times as long
+            run_key=order["run_key"],
+            number=order["number"],
+            patient=_patient(patient),
+            accession=order["accession"],
+            placer=order["placer"],
+            filler=order["filler"],
+            control_id=order["control_id"],
+            study_uid=order["study_uid"],
+            visit_number=order["visit_number"],
+            patient_class=order["patient_class"],
+            location=order["location"],
+            referring=_provider(order["referring"]),
+            ordering=_provider(order["ordering"]),
+            procedure=Code(**order["procedure"]),
+            protocol=Code(**order["protocol"]),
+            procedure_id=order["procedure_id"],
+            step_id=order["step_id"],
+            priority=order["priority"],
+            clinical_information=order["clinical_information"],
+            reason=order["reason"],
+            organisation=order["organisation"],
+            ordered_at=datetime.fromisoformat(order["ordered_at"]),
+            scheduled_at=datetime.fromisoformat(order["scheduled_at"]),
+            study=_study(order["study"]),
+        )
+
+
+def _provider(context: dict[str, Any]) -> Provider:
+    return Provider(context["id"], PersonName(**context["name"]))
+
+
+def _study(context: dict[str, Any]) -> StudyPlan:
+    series = tuple([SeriesPlan(**each) for each in context["series"]])
+    return StudyPlan(**context | {"series": series})
 
 
 def _patient(context: dict[str, Any]) -> Patient:

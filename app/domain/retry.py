@@ -6,7 +6,7 @@ in validation, in the events and in the broker's and the database's own tools.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from app.domain.records import record
 
 RUNGS = (1.0, 2.0, 4.0, 8.0, 30.0, 120.0, 600.0)  # seconds
 FAULT_DELAY = RUNGS[0]  # after a transport fault: the destination's breaker, not the job, decides about longer waits
@@ -15,7 +15,7 @@ MAX_CRASHES = 3  # processes of its own that it may end, so five with the worker
 MAX_LOST_STARTS = 20  # starts without a verdict, whatever the reason
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RetryPolicy:
     """A step's policy; delays in seconds. ``patience``: how long to wait for a destination that gives no verdict."""
 

@@ -73,6 +73,16 @@ def test_a_job_message_can_carry_the_order(number: int) -> None:
     assert Order.from_context(*contexts) == order
 
 
+@pytest.mark.parametrize("part", ["", "procedure", "study"])
+def test_a_message_that_says_more_or_less_than_an_order_is_none(part: str) -> None:
+    order = PLANNER.order(3)
+    for change in (lambda values: values.update(unheard_of=1), dict.popitem):
+        context = order.order_context
+        change(context[part] if part else context)
+        with pytest.raises((KeyError, TypeError, ValueError)):
+            Order.from_context(order.patient_context, context)
+
+
 @given(numbers)
 def test_a_job_message_carries_every_value_of_the_order(number: int) -> None:
     order = PLANNER.order(number)
