@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from app.dicom.text import CODECS
+from app.domain.records import record
 
 Attributes = Mapping[str, Any]
 Elements = dict[int, bytes]
@@ -43,15 +44,16 @@ def encode(attributes: Attributes, character_set: str) -> Elements:
     codec = CODECS[character_set]
     elements = {}
     for keyword, value in attributes.items():
-        tag, vr, is_text, heads, padding = _KNOWN[keyword]
+        known = _KNOWN[keyword]
         if isinstance(value, str):
-            body = value.encode(codec if is_text else "ascii")
-        elif vr == "SQ":
+            body = value.encode(codec if known.is_text else "ascii")
+        elif known.vr == "SQ":
             body = _items(value, character_set)
         else:
-            body = _value(value, vr, codec if is_text else "ascii")
+            body = _value(value, known.vr, codec if known.is_text else "ascii")
         length = len(body)
-        elements[tag] = heads[length] + body + padding if length & 1 else heads[length] + body
+        head = known.heads[length]
+        elements[known.tag] = head + body + known.padding if length & 1 else head + body
     return elements
 
 
@@ -86,7 +88,8 @@ class _Heads(dict[int, bytes]):
         return head
 
 
-class _Known(NamedTuple):
+@record(frozen=True, slots=True)
+class _Known:
     """What all elements of a keyword have in common."""
 
     tag: int
@@ -125,5 +128,5 @@ def _items(items: Sequence[Attributes], character_set: str) -> bytes:
 
 def _item(elements: Elements) -> bytes:
     """An item of defined length (PS3.5 section 7.5.1)."""
-    body = b"".join([element for _, element in sorted(elements.items())])
+    body = b"".join([elements[tag] for tag in sorted(elements)])
     return _ITEM + struct.pack("<I", len(body)) + body
