@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import time
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -45,27 +43,12 @@ class Finisher:
 
     def work(self) -> None:
         """Until there is nothing more to write."""
-        ending = False
-        while not ending:
-            group, ending = self._group()
-            if group:
-                self._settle(group)
+        while group := self._next():
+            self._settle(group)
 
-    def _group(self) -> tuple[list[Done], bool]:
-        """What the hands have done, gathered for a moment unless nothing more can come; and whether it is the last."""
-        done = self._desk.next_done()
-        group: list[Done] = []
+    def _next(self) -> list[Done]:
         most = min(GROUP, self._reach.group)
-        until = time.monotonic() + self._gathering.seconds
-        while done is not None:
-            group.append(done)
-            if len(group) >= most:
-                return group, False
-            try:
-                done = self._desk.next_done(max(until - time.monotonic(), 0.0) if self._more_may_come() else 0.0)
-            except queue.Empty:
-                return group, False
-        return group, True
+        return self._desk.take_done(most, self._gathering.seconds, self._more_may_come)
 
     def _more_may_come(self) -> bool:
         """Whether jobs are to be run still, or have kept coming and the broker may bring others before these are done.

@@ -141,12 +141,15 @@ class Taker:
         if claims is None:
             self._inbox.give_back(deliveries)
             return
+        now = time.monotonic()
+        granted: list[Claimed] = []
         for each, claim in zip(received, claims, strict=True):
             if claim.granted:
-                self._desk.put(Claimed(each.delivery, each.job, each.request, claim, time.monotonic()))
+                granted.append(Claimed(each.delivery, each.job, each.request, claim, now))
             else:
                 log.info("not run", job=each.job.id, reason=claim.refusal, redelivered=each.request.redelivered)
                 refused.append(each.delivery)
+        self._desk.put(granted)
         self._inbox.acknowledge(refused)
 
     def _read(self, delivery: Delivery) -> _Received:
