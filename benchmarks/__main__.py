@@ -97,7 +97,12 @@ def main() -> int:
         if options.suite in LAUNCHING and options.archive in ARCHIVES:
             archive = ["--pacs", stack.enter_context(ARCHIVES[options.archive]()).address]
         command = [sys.executable, "yeeter_cli.py", "bench", options.suite, *archive, *rest]
-        return subprocess.run(command, env=environment, check=False).returncode
+        with subprocess.Popen(command, env=environment) as launching:
+            try:
+                return launching.wait()
+            except BaseException:
+                launching.terminate()  # it ends its own programs, which a kill would leave behind
+                raise
 
 
 if __name__ == "__main__":

@@ -21,6 +21,16 @@ class Interrupts:
 
 
 @contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt while the block runs, as Ctrl-C does. Only for the main thread."""
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+@contextmanager
 def counted_interrupts(before_exit: Callable[[], None]) -> Iterator[Interrupts]:
     """Count interrupts while the block runs; the second one calls ``before_exit`` and ends the process with 130.
 

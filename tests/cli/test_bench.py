@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import RealProgram, Yeeter
+from tests.services.processes import wait_until
 
 
 def test_orders_are_sent_to_a_receiver_and_the_row_is_kept(yeeter: Yeeter, tmp_path: Path) -> None:
@@ -56,3 +58,21 @@ def test_a_launch_over_a_broker(program: RealProgram, amqp_url: str) -> None:
     assert row["orders_per_second"] > 0 and row["emitted_per_second"] > 0
     assert row["producer_mib"] > 1 and row["workers_cpu_ms_per_order"] >= 0
     assert set(row["latency_seconds"]["hl7_ack"]) == {"p50", "p95", "p99"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_ends_a_measurement_ends_what_it_launched(
+    number: signal.Signals, program: RealProgram, yeeter: Yeeter, amqp_url: str
+) -> None:
+    command = ("bench", "matrix", "--orders", 50_000, "--workers", 1)
+    with program.start(*command, RABBITMQ_URL=amqp_url) as measuring:
+        wait_until(lambda: _states(yeeter) == ["RUNNING"], 60, "the run")
+        measuring.signal(number)
+        measuring.wait(60)
+    assert "Traceback" not in measuring.output
+    assert _states(yeeter) == ["CANCELLED"]
+
+
+def _states(yeeter: Yeeter) -> list[str]:
+    listed = yeeter("runs", "list", "--json")
+    return [run["state"] for run in listed.json] if listed.code == 0 else []

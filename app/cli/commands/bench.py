@@ -12,6 +12,7 @@ import typer
 
 from app.cli import options
 from app.cli.bench_rows import check_csv, exit_code, numbers, receivers, write_rows
+from app.cli.interrupts import terminated_as_interrupted
 from app.cli.output import note
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _launching(suite: str, destinations: Destinations) -> Iterator[tuple[Launche
     from app.settings import load_settings
 
     named = run_request(RunFlags(template="", hl7=destinations.hl7, pacs=destinations.pacs))
-    with bootstrap(load_settings()) as bundle:
+    with terminated_as_interrupted(), bootstrap(load_settings()) as bundle:
         require_broker(bundle)
         prepare_database(bundle)
         with receivers(named) as complete:
