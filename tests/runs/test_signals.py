@@ -7,13 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from queue import Empty
+from contextlib import closing
 
 import pytest
 
 from app.runs.working.desk import Desk
 from app.util.mllp import MllpClient, Peer, Policy
+from tests.runs.test_desk import claimed, finish
 from tests.services.processes import free_port
 
 MOMENT = 0.05  # seconds that are waited
@@ -39,14 +39,20 @@ def wait_through_a_signal(wait: Callable[[float], object], handled: list[int]) -
     sending = threading.Timer(MOMENT / 2, os.kill, [os.getpid(), signal.SIGUSR1])
     sending.start()
     while not handled:
-        with suppress(Empty):
-            wait(MOMENT)
+        wait(MOMENT)
     sending.join()
 
 
 @pytest.mark.timeout(30)
 def test_the_finisher_waits_for_jobs_no_longer_than_it_says(slow_handler: list[int]) -> None:
-    wait_through_a_signal(Desk().next_done, slow_handler)
+    desk = Desk()
+
+    def gather(seconds: float) -> None:
+        desk.put([claimed("0")])
+        desk.put_done(claimed("0"), finish("0"))
+        desk.take_done(2, seconds, lambda: True)
+
+    wait_through_a_signal(gather, slow_handler)
 
 
 @pytest.mark.timeout(30)
