@@ -100,8 +100,12 @@ def main() -> int:
         with subprocess.Popen(command, env=environment) as launching:
             try:
                 return launching.wait()
-            except BaseException:
-                launching.terminate()  # it ends its own programs, which a kill would leave behind
+            except KeyboardInterrupt:  # the child's, too: it ends its run and its programs, and needs the services
+                launching.wait()
+                raise
+            except SystemExit:
+                launching.terminate()
+                launching.wait()
                 raise
 
 

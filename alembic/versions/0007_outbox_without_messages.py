@@ -1,7 +1,7 @@
 """The outbox names its jobs; their messages are made when they are published.
 
-Downwards its entries are given up, as they can't be published without a message: the producer that takes a run over
-finds the jobs that nobody has, and puts them in again.
+Downwards its entries are given up, as they can't be published without a message. Their jobs are put in again: by the
+sweeper of their run once its queues have been quiet, or, of an embedded run, by the producer that takes it over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one asks for a clean end, the second one ends the process at once."""
+"""Ctrl-C and SIGTERM, which are the same to us: somebody wants the program to end cleanly."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ class Interrupts:
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt while the block runs, as Ctrl-C does. Only for the main thread."""
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """The first SIGTERM raises KeyboardInterrupt while the block runs, as Ctrl-C does. Only for the main thread."""
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the clean end is under way
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:

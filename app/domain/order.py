@@ -171,8 +171,8 @@ class Order:
         Raises:
             KeyError, TypeError, ValueError: the contexts are not what Yeeter publishes.
         """
-        if len(order) >= len(cls.__slots__):  # the patient is not among them
-            raise ValueError(f"more than an order has: {', '.join(order.keys() - set(cls.__slots__))}")
+        if unknown := set(order) - _KEYS:
+            raise ValueError(f"more than an order has: {', '.join(map(str, unknown))}")
         return cls(  # each by its name: many keywords that come from a dictionary take several times as long
             run_key=order["run_key"],
             number=order["number"],
@@ -199,6 +199,9 @@ class Order:
             scheduled_at=datetime.fromisoformat(order["scheduled_at"]),
             study=_study(order["study"]),
         )
+
+
+_KEYS = frozenset(Order.__slots__) - {"patient"}  # of an order's context
 
 
 def _provider(context: dict[str, Any]) -> Provider:

@@ -29,6 +29,7 @@ def main(run_id: str) -> ProducerExit:
     leaving = _leave_on_signal()
     with bootstrap(settings) as bundle:
         try:
+            bundle.database.check()
             with bundle.database.transaction() as work:
                 run = work.runs.get(run_id)
             ended = run_session(bundle, run, leaving=leaving)

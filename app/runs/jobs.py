@@ -12,7 +12,7 @@ from app.domain.template import Template, step_queue
 from app.domain.work import JobReference, OutboxEntry, OutboxMessage
 from app.runs.traces import RunTrace
 
-KEPT = 2_000  # orders, some 10 MB
+KEPT = 2_000  # orders, some 3 MB
 
 
 class JobBuilder:

@@ -14,6 +14,7 @@ import structlog
 from app.bootstrap import bootstrap
 from app.domain.errors import InvalidInput, Problem, Unavailable
 from app.domain.template import DEFAULT_QUEUE
+from app.ports import Database
 from app.runs.working.work import Worker
 from app.settings import Settings
 from app.util.answering_process import AnsweringProcess
@@ -54,7 +55,7 @@ def run_worker(settings: Settings, queues: Sequence[str] = (), *, end_with_input
         metrics.watch(worker)
         routes = {**health_routes(worker), "/metrics": metrics.page}
         with serve_status(settings.worker_health_port, routes):
-            if not _start(worker, stop):
+            if not (_await_schema(bundle.database, stop) and _start(worker, stop)):
                 return 0
             log.info("working", queues=list(names), concurrency=settings.worker_concurrency)
             while not stop.wait(0.5) and worker.is_alive and nursery.is_alive:
@@ -85,6 +86,22 @@ def _stop_at_end_of_input(stop: threading.Event) -> None:
 def _queue(name: str, settings: Settings) -> str:
     """As in templates, ``default`` is the server's own order queue."""
     return settings.rabbitmq_order_queue if name == DEFAULT_QUEUE else name
+
+
+def _await_schema(database: Database, stop: threading.Event) -> bool:
+    """Wait for the database, and for its migration, as long as nobody stops us.
+
+    A job's outcome that another version's tables refuse would be taken for a defect of the job.
+    """
+    while not stop.is_set():
+        try:
+            database.check()
+        except Unavailable as error:
+            log.warning("waiting for the database", reason=str(error))
+            stop.wait(RETRY)
+        else:
+            return True
+    return False
 
 
 def _start(worker: Worker, stop: threading.Event) -> bool:

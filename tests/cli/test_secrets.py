@@ -150,12 +150,15 @@ def test_a_settings_file_that_can_not_be_read(told: Told, tmp_path: Path, text: 
     assert told("settings", YEETER_CONFIG=str(file)).code == 2
 
 
-def test_a_worker_that_waits_for_its_broker(program: RealProgram, running: ExitStack) -> None:
-    url = f"amqp://yeeter:{CANARY}@127.0.0.1:{free_port()}/"
-    database = f"postgresql://yeeter:{CANARY}@127.0.0.1:{free_port()}/yeeter"
-    environment = {"RABBITMQ_URL": url, "DATABASE_URL": database, "YEETER_LOG_FORMAT": "json"}
+@pytest.mark.parametrize("service", ["database", "broker"])
+def test_a_worker_that_waits_for_a_service(service: str, program: RealProgram, running: ExitStack) -> None:
+    environment = {"RABBITMQ_URL": f"amqp://yeeter:{CANARY}@127.0.0.1:{free_port()}/", "YEETER_LOG_FORMAT": "json"}
+    if service == "database":
+        environment["DATABASE_URL"] = f"postgresql://yeeter:{CANARY}@127.0.0.1:{free_port()}/yeeter"
+    else:
+        assert program("db", "upgrade").code == 0
     worker = running.enter_context(program.start("worker", YEETER_LOG_LEVEL="debug", **environment))
-    worker.wait_for_line("waiting for the broker")
+    worker.wait_for_line(f"waiting for the {service}")
     worker.terminate()
     assert CANARY not in worker.output
 

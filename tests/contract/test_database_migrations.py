@@ -5,17 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, select, text
 
 from alembic import command
 from app.adapters.database import SqlDatabase
 from app.adapters.database.engine import make_engine
 from app.adapters.database.migrations import HEAD, ROOT
-from app.adapters.database.tables import metadata
+from app.adapters.database.tables import metadata, outbox
 from app.domain.errors import SchemaMissing
 from tests.contract.database_fixtures import Play
 
@@ -100,6 +101,16 @@ def test_downgrading_takes_everything_away(connection: Connection) -> None:
         assert set(inspect(connection).get_table_names()) == {"alembic_version"}
         command.upgrade(alembic(connection), "head")
         assert set(inspect(connection).get_table_names()) == tables | {"alembic_version"}
+
+
+def test_jobs_that_wait_to_be_published_still_do_when_their_messages_are_gone(connection: Connection) -> None:
+    command.downgrade(alembic(connection), "0006_webhooks")
+    of_before = {"run_id": str(uuid4()), "order_number": 7, "step_index": 1, "starts": 0, "epoch": 0, "queue": "q"}
+    columns = of_before | {"job_id": "j", "body": "{}"}
+    values = ", ".join(f":{name}" for name in columns)
+    connection.execute(text(f"INSERT INTO outbox ({', '.join(columns)}) VALUES ({values})"), columns)
+    command.upgrade(alembic(connection), "head")
+    assert connection.execute(select(outbox.c.order_number, outbox.c.queue)).all() == [(7, "q")]
 
 
 def test_the_alembic_command_finds_the_database_of_the_settings(

@@ -66,6 +66,24 @@ def test_who_gathers_is_woken_when_enough_is_done() -> None:
 
 
 @pytest.mark.timeout(30)
+def test_who_gathers_is_not_woken_for_each_job() -> None:
+    desk, looks = desk_with(60, 1), []
+
+    def more_may_come() -> bool:
+        looks.append(len(looks))
+        return True
+
+    def run_the_others() -> None:
+        for number in range(1, 50):
+            desk.put_done(claimed(str(number)), finish(str(number)))
+            time.sleep(0.002)
+
+    _later(run_the_others)
+    assert len(desk.take_done(50, LONG, more_may_come)) == 50
+    assert len(looks) == 1
+
+
+@pytest.mark.timeout(30)
 def test_who_gathers_is_woken_when_nothing_is_left_to_be_run() -> None:
     desk = desk_with(2, 1)
     _later(lambda: desk.put_done(claimed("1"), finish("1")))
@@ -85,6 +103,7 @@ def test_what_is_done_when_the_desk_is_closed_is_taken_before_the_end() -> None:
     desk = desk_with(2, 1)
     _later(lambda: desk.close(hands=1))
     assert taken(desk, 9, LONG, more_may_come=True) == ["0"]
+    desk.put_done(claimed("1"), finish("1"))  # too late: it stays unwritten
     assert taken(desk, 9, LONG, more_may_come=True) == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
@@ -15,6 +15,7 @@ import pytest
 
 from app.adapters.broker.in_process import InProcessBroker
 from app.adapters.broker.rabbitmq import RabbitMqBroker
+from app.adapters.database import SqlDatabase
 from app.domain.run import RunState
 from tests.runs.conftest import QUEUE, World
 from tests.runs.dangerous_steps import dangerous, environment
@@ -67,6 +68,20 @@ def test_one_that_waits_for_the_broker_is_healthy_and_not_ready(world: World, tm
         with pytest.raises(HTTPError) as error:
             urlopen(f"http://127.0.0.1:{health}/readyz", timeout=60)
         assert error.value.code == 503
+        assert worker.terminate() == 0
+
+
+def test_one_whose_database_is_of_another_version_takes_no_jobs(
+    broker: RabbitMqBroker, tmp_path: Path, amqp_url: str
+) -> None:
+    """What its tables refuse would be taken for a defect of the job."""
+    with working(tmp_path, amqp_url, "early") as worker:
+        worker.wait_for_line("waiting for the database.*schema", 120)
+        broker.declare(["early"])
+        assert broker.depth("early").consumers == 0
+        with closing(SqlDatabase(f"sqlite:///{tmp_path / 'yeeter.db'}")) as database:
+            database.upgrade()
+        worker.wait_for_line("working", 60)
         assert worker.terminate() == 0
 
 

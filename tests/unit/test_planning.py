@@ -34,7 +34,10 @@ def test_an_order_depends_on_nothing_but_its_number(number: int) -> None:
 
 
 def test_a_seed_means_what_it_always_meant() -> None:
-    """Runs are compared by their seeds: change this value only on purpose, and say so."""
+    """Runs are compared by their seeds, and what is published late is planned anew: change this value only on purpose.
+
+    Say so then, and have no run of an earlier version go on under the new one.
+    """
     populations = (
         {"locales": ("de", "ja"), "repeat_patients": 0.6, "twins": 0.2, "suffixes": 0.5, "long_names": 0.3},
         {"locales": LOCALES, "repeat_patients": 0, "twins": 0, "missing_birth_date": 0.5, "unknown_sex": 0.5},
@@ -81,6 +84,18 @@ def test_a_message_that_says_more_or_less_than_an_order_is_none(part: str) -> No
         change(context[part] if part else context)
         with pytest.raises((KeyError, TypeError, ValueError)):
             Order.from_context(order.patient_context, context)
+
+
+@pytest.mark.parametrize("context", [None, 7, "x" * 30, ["x"] * 30, {}, {1: 2}])
+def test_what_is_no_context_is_no_order(context: object) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Order.from_context(PLANNER.order(3).patient_context, context)  # type: ignore[arg-type]
+
+
+def test_what_an_order_does_not_have_is_named() -> None:
+    order = PLANNER.order(3)
+    with pytest.raises(ValueError, match="more than an order has: patient"):
+        Order.from_context(order.patient_context, order.order_context | {"patient": {}})
 
 
 @given(numbers)

@@ -107,13 +107,14 @@ class Desk:
 
     def put_done(self, claimed: Claimed, finish: JobFinish) -> None:
         with self._turn:
-            self._done.append(Done(claimed, finish))
+            if not self._is_closed:
+                self._done.append(Done(claimed, finish))
             self._leave_to_run(1)
 
     def take_done(self, most: int, seconds: float, more_may_come: Callable[[], bool]) -> list[Done]:
         """Jobs that were run, once there is one: so many at most; empty when no more will come.
 
-        They are gathered for so many seconds, unless no more may come.
+        They are gathered for so many seconds, unless no more may come; who tells that may not ask for ``held``.
         """
         with self._turn:
             while not self._done and not self._is_closed:
