@@ -12,7 +12,7 @@ from collections.abc import Callable
 AHEAD = 8  # jobs for each hand, at least
 WIDE_BELOW = 0.25  # seconds that so many last: a worker that is faster holds all that it may
 NARROW_ABOVE = 4.0  # seconds that all that it may hold lasts: one that is slower holds few again
-SPAN = 0.5  # seconds over which its rate is measured
+SPAN = 0.2  # seconds over which its rate is measured: as long as it is not known, a fast worker waits
 IDLE = 2.0  # seconds without a job, after which it is not known how fast the next ones will be
 
 
