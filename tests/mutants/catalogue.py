@@ -271,6 +271,14 @@ _WORKERS = (
         tests=("tests/contract/test_database_jobs.py::test_a_job_that_is_followed_by_one_elsewhere",),
     ),
     Mutant(
+        name="another-jobs-message",
+        promise="what follows a job is published as its worker would have said it",
+        file="app/runs/jobs.py",
+        old="return encode_job(self.job(order, message.step_index, message.epoch))",
+        new="return encode_job(self.job(order, 1, message.epoch))",
+        tests=("tests/runs/test_jobs.py::test_what_follows_a_job_says_what_its_worker_would_have_said",),
+    ),
+    Mutant(
         name="overtaken-producer-writes",
         promise="each write of a producer proves that it still holds the run",
         file="app/runs/producing/lease.py",
