@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 
@@ -14,7 +14,6 @@ import structlog
 from app.bootstrap import bootstrap
 from app.domain.errors import InvalidInput, Problem, Unavailable
 from app.domain.template import DEFAULT_QUEUE
-from app.ports import Database
 from app.runs.working.work import Worker
 from app.settings import Settings
 from app.util.answering_process import AnsweringProcess
@@ -55,7 +54,8 @@ def run_worker(settings: Settings, queues: Sequence[str] = (), *, end_with_input
         metrics.watch(worker)
         routes = {**health_routes(worker), "/metrics": metrics.page}
         with serve_status(settings.worker_health_port, routes):
-            if not (_await_schema(bundle.database, stop) and _start(worker, stop)):
+            # What the tables of another version refuse would be taken for a defect of the job: first the migration.
+            if not (_await("database", bundle.database.check, stop) and _await("broker", worker.start, stop)):
                 return 0
             log.info("working", queues=list(names), concurrency=settings.worker_concurrency)
             while not stop.wait(0.5) and worker.is_alive and nursery.is_alive:
@@ -88,29 +88,13 @@ def _queue(name: str, settings: Settings) -> str:
     return settings.rabbitmq_order_queue if name == DEFAULT_QUEUE else name
 
 
-def _await_schema(database: Database, stop: threading.Event) -> bool:
-    """Wait for the database, and for its migration, as long as nobody stops us.
-
-    A job's outcome that another version's tables refuse would be taken for a defect of the job.
-    """
+def _await(service: str, reach: Callable[[], object], stop: threading.Event) -> bool:
+    """Until the service can be reached; False when somebody stops us before that."""
     while not stop.is_set():
         try:
-            database.check()
+            reach()
         except Unavailable as error:
-            log.warning("waiting for the database", reason=str(error))
-            stop.wait(RETRY)
-        else:
-            return True
-    return False
-
-
-def _start(worker: Worker, stop: threading.Event) -> bool:
-    """Start when the broker is there; wait for it as long as nobody stops us."""
-    while not stop.is_set():
-        try:
-            worker.start()
-        except Unavailable as error:
-            log.warning("waiting for the broker", reason=str(error))
+            log.warning(f"waiting for the {service}", reason=str(error))
             stop.wait(RETRY)
         else:
             return True
