@@ -111,7 +111,7 @@ ClaimRefusal = Literal["unknown", "finished", "taken", "early", "parked", "cance
 
 @record(frozen=True, slots=True)
 class Claim:
-    """The answer to a request: ours under ``fence``, or the reason why not.
+    """The answer to a request: ours under ``fence``, which no other claim of its row has, or the reason why not.
 
     ``early``: it is to be tried again later, and will be published then. ``parked``: the run is paused, or the
     destination away; the row now waits without a message. ``cancelled`` is granted: whoever claimed it cancels the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.adapters.database import SqlDatabase
-from app.adapters.database.engine import errors_of, make_engine
+from app.adapters.database.engine import TRIED_AFTER, errors_of, make_engine
 from app.domain.errors import InvalidInput, SchemaMissing, Unavailable
 from app.domain.run import OrderState, RunState
 from tests.contract.database_fixtures import Play, url_of
@@ -103,18 +104,35 @@ def test_a_server_that_comes_back_is_used_again(mortal: Postgres, end: Callable[
         database.close()
 
 
-def test_a_connection_that_was_ended_while_it_rested_is_replaced(postgres_database: SqlDatabase) -> None:
-    play = Play(postgres_database)
-    with play.database.transaction() as work:
-        work.runs.get(play.run.id)
-    other = make_engine(url_of(postgres_database))
+def end_connections_of(database: SqlDatabase) -> None:
+    other = make_engine(url_of(database))
     with other.begin() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     other.dispose()
+
+
+def test_connections_that_were_ended_while_they_rested_are_replaced(postgres_database: SqlDatabase) -> None:
+    play = Play(postgres_database)
+    with play.database.transaction() as work, play.database.transaction() as beside:
+        work.runs.get(play.run.id)
+        beside.runs.get(play.run.id)
+    end_connections_of(postgres_database)
+    time.sleep(TRIED_AFTER)
     play.acknowledge(0)
+
+
+def test_of_connections_that_are_ended_just_after_their_use_one_says_so(postgres_database: SqlDatabase) -> None:
+    play = Play(postgres_database)
+    with play.database.transaction() as work, play.database.transaction() as beside:
+        work.runs.get(play.run.id)
+        beside.runs.get(play.run.id)
+    end_connections_of(postgres_database)
+    with pytest.raises(Unavailable):
+        play.database.queries.runs_to_resume()
+    play.acknowledge(0)  # the other one is not used any more
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01", "57P01", "53100"])

@@ -18,7 +18,7 @@ LONG = 60.0  # seconds that no test takes
 
 
 def claimed(fence: str) -> Claimed:
-    return cast(Claimed, SimpleNamespace(claim=SimpleNamespace(fence=fence)))
+    return cast(Claimed, SimpleNamespace(job=SimpleNamespace(id="a job"), claim=SimpleNamespace(fence=fence)))
 
 
 def finish(fence: str) -> JobFinish:

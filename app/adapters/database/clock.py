@@ -44,5 +44,8 @@ def _sqlite_now(element: Any, compiler: Any, **kw: Any) -> str:
     return "(strftime('%Y-%m-%d %H:%M:%f', 'now') || '000')"
 
 
+_NOW = select(database_now())
+
+
 def read_now(connection: Connection) -> datetime:
-    return connection.execute(select(database_now())).scalar_one()
+    return connection.execute(_NOW).scalar_one()

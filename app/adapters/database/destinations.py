@@ -6,12 +6,13 @@ as usual costs one look.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, or_, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, case, or_, select, update
 
 from app.adapters.database.clock import database_now, read_now
 from app.adapters.database.rowset import clean_text, insert_rows
@@ -52,14 +53,6 @@ def report_all(connection: Connection, reports: Sequence[DestinationReport]) -> 
             _count_faults(connection, key, heard[key])
         else:
             _close(connection, key)
-
-
-def open_among(connection: Connection, keys: Collection[str]) -> dict[str, str]:
-    """Those of the destinations that are OPEN, each with the reason."""
-    if not keys:
-        return {}
-    wanted = (_c.key.in_(sorted(keys)), _c.state == DestinationState.OPEN)
-    return {row.key: row.reason for row in connection.execute(select(_c.key, _c.reason).where(*wanted))}
 
 
 def select_destinations() -> Any:
@@ -131,10 +124,18 @@ def _count_faults(connection: Connection, key: str, heard: _Heard) -> None:
 
 
 def _close(connection: Connection, key: str) -> None:
+    connection.execute(_closing(), {"answered": key})
+
+
+# --- statements of every group of jobs, built once ---
+
+
+@cache
+def _closing() -> Update:
     is_open = _c.state == DestinationState.OPEN
-    connection.execute(
+    return (
         update(destinations)
-        .where(_c.key == key, or_(is_open, _c.faults > 0))
+        .where(_c.key == bindparam("answered"), or_(is_open, _c.faults > 0))
         .values(
             state=DestinationState.CLOSED,
             faults=0,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg2  # type: ignore[import-untyped]
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.adapters.database.rowset import json_serializer
 from app.domain import fast_json
@@ -24,6 +28,8 @@ DRIVERS = {
     "sqlite": "sqlite",
 }
 SQLITE_BUSY_SECONDS = 30.0
+TRIED_AFTER = 1.0  # seconds that a connection has rested, after which it is tried before it is used
+_RESTS_SINCE = "rests_since"
 _SESSION = {
     "timezone": "UTC",
     # A transaction that sits idle holds back pg_snapshot_xmin, and with it every reader of the event feed.
@@ -55,18 +61,9 @@ def make_engine(url: str) -> Engine:
         InvalidInput: the URL names no database that we know.
     """
     parsed = _parse(url)
-    dialect = parsed.get_backend_name()
-    if dialect == "sqlite":
+    if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed)
-    return create_engine(
-        parsed,
-        pool_size=5,
-        max_overflow=20,
-        pool_pre_ping=True,
-        json_serializer=json_serializer(dialect),
-        json_deserializer=fast_json.loads,
-        connect_args=_POSTGRESQL,
-    )
+    return _postgresql(parsed)
 
 
 def _parse(url: str) -> URL:
@@ -80,6 +77,34 @@ def _parse(url: str) -> URL:
     if "@" in (parsed.host or ""):
         raise InvalidInput(Problem("DATABASE_URL", "more than one @", "write %40 for an @ in the password"))
     return parsed.set(drivername=DRIVERS[parsed.drivername])
+
+
+def _postgresql(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=5,
+        max_overflow=20,
+        pool_use_lifo=True,  # the fewest backends, and those whose caches are warm
+        json_serializer=json_serializer("postgresql"),
+        json_deserializer=fast_json.loads,
+        connect_args=_POSTGRESQL,
+    )
+
+    @event.listens_for(engine, "checkin")
+    def _note_rest(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _try_rested(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        # One that was in use just now is most likely there still, and if it is not, its transaction says so.
+        if time.monotonic() - record.info.get(_RESTS_SINCE, math.inf) < TRIED_AFTER:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg2.Error as error:
+            raise InvalidatePoolError from error  # the pool then connects anew
+
+    return engine
 
 
 def _sqlite(url: URL) -> Engine:
@@ -119,8 +144,13 @@ def _sqlite(url: URL) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection to read from, with one view of the data. Raises Unavailable."""
-    with errors_of(engine), engine.connect().execution_options(yeeter_reading=True) as connection:
+    """A connection to read from. Raises Unavailable.
+
+    On SQLite with one view of the data; on PostgreSQL each statement has its own, as in any transaction there, and so
+    needs none around it.
+    """
+    options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {"yeeter_reading": True}
+    with errors_of(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
 

@@ -8,7 +8,7 @@ transaction: its row waits without a message.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,33 +16,33 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Row, Select, Update, and_, bindparam, select, update
 
-from app.adapters.database.clock import read_now
-from app.adapters.database.destinations import open_among
+from app.adapters.database.clock import database_now, read_now
 from app.adapters.database.job_events import Parking, events_of_claims, events_of_parkings
 from app.adapters.database.job_rows import DONE, KEY, key, locked_in_order, named_by
 from app.adapters.database.journal import SqlJournal
 from app.adapters.database.rowset import ROWS, insert_rows, rowset
-from app.adapters.database.tables import RunId, parked_jobs, runs, step_executions
+from app.adapters.database.tables import RunId, destinations, parked_jobs, runs, step_executions
 from app.domain.run import TERMINAL_RUN_STATES, RunState, StepState
-from app.domain.work import PAUSE, Claim, ClaimRefusal, ClaimRequest
+from app.domain.work import PAUSE, Claim, ClaimRefusal, ClaimRequest, DestinationState
 
 _c = step_executions.c
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What claims are decided by, besides their rows. ``away``: the reasons of the destinations that are OPEN."""
+    """What claims are decided by, besides their rows. ``away``: the reasons of the destinations that are OPEN.
 
+    All claims of a transaction have the same fence: a row has at most one of them.
+    """
+
+    fence: str
     now: datetime
     runs: Mapping[str, RunState]
     away: Mapping[str, str]
 
 
 def claim(connection: Connection, requests: Sequence[ClaimRequest], worker: str, lease_seconds: float) -> list[Claim]:
-    now = read_now(connection)
-    states = _run_states(connection, {request.run_id for request in requests})
-    away = open_among(connection, {request.destination for request in requests if request.destination})
-    view = _View(now, states, away)
+    view = _look(connection, requests)
     claims: list[Claim] = []
     granted: dict[tuple[str, int, int], tuple[ClaimRequest, Claim]] = {}
     parked: dict[tuple[str, int, int], Parking] = {}
@@ -59,7 +59,7 @@ def claim(connection: Connection, requests: Sequence[ClaimRequest], worker: str,
             if decision.granted:
                 granted[head] = (request, decision)
             claims.append(decision)
-    _write_claims(connection, list(granted.values()), worker, now + timedelta(seconds=lease_seconds))
+    _write_claims(connection, list(granted.values()), worker, view, lease_seconds)
     park(connection, list(parked.values()))
     return claims
 
@@ -97,7 +97,7 @@ def _decide(request: ClaimRequest, rows: Mapping[int, Row[Any]], view: _View) ->
         return _parking(request, head, PAUSE, "the run is paused")
     if run is not RunState.CANCELLING and request.destination in view.away and not head.is_probe:
         return _parking(request, head, request.destination, view.away[request.destination])
-    return _granted(head, view.now, "cancelled" if run is RunState.CANCELLING else None)
+    return _granted(head, view, "cancelled" if run is RunState.CANCELLING else None)
 
 
 def _unready(head: Row[Any], redelivered: bool, now: datetime) -> ClaimRefusal | None:
@@ -116,18 +116,18 @@ def _refused(refusal: ClaimRefusal) -> Claim:
     return Claim(granted=False, refusal=refusal)
 
 
-def _granted(head: Row[Any], now: datetime, refusal: ClaimRefusal | None) -> Claim:
+def _granted(head: Row[Any], view: _View, refusal: ClaimRefusal | None) -> Claim:
     return Claim(
         granted=True,
         refusal=refusal,
         head=head.step_index,
-        fence=str(uuid.uuid4()),
+        fence=view.fence,
         starts=head.starts + 1,
-        wait_seconds=_seconds(head.ready_at, now),
+        wait_seconds=_seconds(head.ready_at, view.now),
         attempts=head.attempt,
         lost_starts=head.starts - head.settled_starts,
         crashes=head.crashes,
-        waited_seconds=_seconds(head.waiting_since, now),
+        waited_seconds=_seconds(head.waiting_since, view.now),
         is_probe=head.is_probe,
     )
 
@@ -145,9 +145,16 @@ def _seconds(since: datetime | None, now: datetime) -> float:
 # --- reading and writing ---
 
 
-def _run_states(connection: Connection, run_ids: Iterable[str]) -> dict[str, RunState]:
-    rows = connection.execute(select(runs.c.id, runs.c.state).where(runs.c.id.in_(list(run_ids))))
-    return {row.id: RunState(row.state) for row in rows}
+def _look(connection: Connection, requests: Sequence[ClaimRequest]) -> _View:
+    run_ids = list({request.run_id for request in requests})
+    keys = list({request.destination for request in requests if request.destination})
+    rows = connection.execute(_runs_and_destinations(), {"run_ids": run_ids, "keys": keys}).all()
+    return _View(
+        fence=str(uuid.uuid4()),
+        now=rows[0].now,
+        runs={row.id: RunState(row.state) for row in rows if row.id is not None},
+        away={row.key: row.reason for row in rows if row.key is not None},
+    )
 
 
 def _lock_steps(connection: Connection, requests: Sequence[ClaimRequest]) -> list[dict[int, Row[Any]]]:
@@ -164,10 +171,12 @@ def _lock_steps(connection: Connection, requests: Sequence[ClaimRequest]) -> lis
 
 
 def _write_claims(
-    connection: Connection, granted: list[tuple[ClaimRequest, Claim]], worker: str, lease_until: datetime
+    connection: Connection, granted: list[tuple[ClaimRequest, Claim]], worker: str, view: _View, lease_seconds: float
 ) -> None:
     if granted:
-        values = {ROWS: _heads(granted), "worker": worker, "lease_until": lease_until}
+        rows = [key(request.run_id, request.order_number, claim.head) for request, claim in granted]
+        lease_until = view.now + timedelta(seconds=lease_seconds)
+        values = {ROWS: rows, "fence": view.fence, "worker": worker, "lease_until": lease_until}
         connection.execute(_start_steps(connection.dialect.name), values)
         SqlJournal(connection).append(events_of_claims(granted, worker))
 
@@ -193,6 +202,18 @@ def _heads(claims: Sequence[tuple[ClaimRequest, Claim]]) -> list[dict[str, Any]]
 
 
 @cache
+def _runs_and_destinations() -> Select[Any]:
+    """The time, with a row for each of the runs, or for each of them with each of the destinations that are away."""
+    clock = select(database_now().label("now")).subquery()
+    named = runs.c.id.in_(bindparam("run_ids", expanding=True))
+    away = and_(
+        destinations.c.key.in_(bindparam("keys", expanding=True)), destinations.c.state == DestinationState.OPEN
+    )
+    columns = (clock.c.now, runs.c.id, runs.c.state, destinations.c.key, destinations.c.reason)
+    return select(*columns).select_from(clock.outerjoin(runs, named).outerjoin(destinations, away))
+
+
+@cache
 def _steps_to_claim(dialect: str) -> Select[Any]:
     given = rowset(dialect, *KEY, ("position", Integer()))
     columns = (
@@ -204,14 +225,14 @@ def _steps_to_claim(dialect: str) -> Select[Any]:
 
 @cache
 def _start_steps(dialect: str) -> Update:
-    given = rowset(dialect, *KEY, ("fence", RunId))
+    given = rowset(dialect, *KEY)
     return (
         update(step_executions)
         .where(named_by(given))
         .values(
             state=StepState.RUNNING,
             starts=_c.starts + 1,
-            fence=given.c.fence,
+            fence=bindparam("fence"),
             lease_until=bindparam("lease_until"),
             worker=bindparam("worker"),
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Select, Text, Update, and_, case, func, null, select, update
 
-from app.adapters.database.clock import Instant, database_now, read_now
+from app.adapters.database.clock import Instant, database_now
 from app.adapters.database.dead_letters import write_deaths
 from app.adapters.database.destinations import report_all
 from app.adapters.database.job_events import events_of_finishes
@@ -30,14 +30,13 @@ _c = step_executions.c
 
 
 def finish(connection: Connection, finishes: Sequence[JobFinish]) -> list[bool]:
-    now = read_now(connection)
     found = _lock_own_heads(connection, finishes)
     kept = [each for position, each in enumerate(finishes) if _is_running(found.get(position))]
     if kept:
         _end_own_steps(connection, kept)
-        _ready_following(connection, kept, now)
+        _ready_following(connection, kept, next(iter(found.values())).now)
         _finish_orders(connection, kept)
-        ages = [(now - row.begun_at).total_seconds() for _, row in sorted(found.items()) if _is_running(row)]
+        ages = [(row.now - row.begun_at).total_seconds() for _, row in sorted(found.items()) if _is_running(row)]
         SqlJournal(connection).append(events_of_finishes(kept, ages))
         SqlOutbox(connection).put([each.following for each in kept if each.following])
         write_deaths(connection, [each for each in kept if each.death])
@@ -50,7 +49,7 @@ def _is_running(row: Any) -> bool:
 
 
 def _lock_own_heads(connection: Connection, finishes: Sequence[JobFinish]) -> dict[int, Any]:
-    """For each finish whose fence still holds, by position: its head's state, and when its order was begun."""
+    """For each finish whose fence still holds, by position: its head's state, its order's beginning, and the time."""
     wanted = [
         {**key(each.run_id, each.order_number, each.head), "fence": each.fence, "position": position}
         for position, each in enumerate(finishes)
@@ -124,7 +123,7 @@ def _finish_orders(connection: Connection, kept: list[JobFinish]) -> None:
 def _heads_to_finish(dialect: str) -> Select[Any]:
     given = rowset(dialect, *KEY, ("fence", RunId), ("position", Integer()))
     statement = (
-        select(given.c.position, _c.state, orders.c.begun_at)
+        select(given.c.position, _c.state, orders.c.begun_at, select(database_now()).scalar_subquery().label("now"))
         .join_from(given, step_executions, named_by(given))
         .join(orders, and_(orders.c.run_id == given.c.run_id, orders.c.number == given.c.order_number))
         .where(_c.fence == given.c.fence)

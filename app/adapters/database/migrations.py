@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 
 import app
 
-HEAD: Final = "0007_outbox_without_messages"  # this version's
+HEAD: Final = "0008_no_statistics_of_runs"  # this version's
 ROOT = Path(app.__file__).resolve().parent.parent
 _PACKAGED = Path(__file__).parent / "alembic"  # where a wheel has the migrations
 _MIGRATIONS = _PACKAGED if _PACKAGED.is_dir() else ROOT / "alembic"

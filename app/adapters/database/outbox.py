@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, func, select
+from sqlalchemy.sql.dml import ReturningDelete
 
 from app.adapters.database.clock import database_now, read_now
 from app.adapters.database.journal import SqlJournal
-from app.adapters.database.rowset import insert_rows
+from app.adapters.database.rowset import ROWS, insert_rows, rowset
 from app.adapters.database.tables import outbox
 from app.domain.event import JOB_QUEUED, Event
 from app.domain.work import OutboxEntry, OutboxMessage
@@ -45,22 +48,14 @@ class SqlOutbox:
         )
 
     def take(self, run_id: str, limit: int) -> list[OutboxMessage]:
-        c = outbox.c
-        now = read_now(self._connection)
-        rows = self._connection.execute(
-            select(c.id, c.order_number, c.step_index, c.starts, c.epoch, c.queue)
-            .where(c.run_id == run_id, c.due_at <= now)
-            .order_by(c.due_at, c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        return [OutboxMessage(run_id=run_id, taken_at=now, **row._mapping) for row in rows]
+        rows = self._connection.execute(_due(), {"of_run": run_id, "most": limit})
+        return [OutboxMessage(run_id=run_id, **row._mapping) for row in rows]
 
     def sent(self, messages: Sequence[OutboxMessage], publish_seconds: float) -> None:
         if not messages:
             return
-        named = outbox.c.id.in_([message.id for message in messages])
-        there = set(self._connection.execute(delete(outbox).where(named).returning(outbox.c.id)).scalars())
+        rows = {ROWS: [{"id": message.id} for message in messages]}
+        there = set(self._connection.execute(_forget(self._connection.dialect.name), rows).scalars())
         queued = [
             Event(
                 message.run_id,
@@ -86,3 +81,25 @@ class SqlOutbox:
         c = outbox.c
         of_queues = (c.queue.in_(sorted(queues)), c.due_at <= database_now())
         return self._connection.execute(select(func.count()).select_from(outbox).where(*of_queues)).scalar_one()
+
+
+# --- statements, each built once ---
+
+
+@cache
+def _due() -> Select[Any]:
+    c = outbox.c
+    now = select(database_now()).scalar_subquery()  # the same for all rows
+    return (
+        select(c.id, c.order_number, c.step_index, c.starts, c.epoch, c.queue, now.label("taken_at"))
+        .where(c.run_id == bindparam("of_run"), c.due_at <= now)
+        .order_by(c.due_at, c.id)
+        .limit(bindparam("most"))
+        .with_for_update(of=outbox, skip_locked=True)
+    )
+
+
+@cache
+def _forget(dialect: str) -> ReturningDelete[Any]:
+    given = rowset(dialect, ("id", BigInteger()))
+    return delete(outbox).where(outbox.c.id.in_(select(given.c.id))).returning(outbox.c.id)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from dataclasses import fields
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.adapters.database.clock import database_now, read_now
@@ -148,15 +149,14 @@ class SqlLeases:
         return fence
 
     def renew(self, run_id: str, fence: str, seconds: float) -> RunState:
-        held = and_(runs.c.id == run_id, runs.c.lease_fence == fence)
         until = read_now(self._connection) + timedelta(seconds=seconds)
-        if self._connection.execute(update(runs).where(held).values(lease_until=until)).rowcount != 1:
+        renewed = update(runs).where(runs.c.id == run_id, runs.c.lease_fence == fence).values(lease_until=until)
+        if self._connection.execute(renewed).rowcount != 1:
             raise Conflict(_TAKEN_OVER)
-        return RunState(self._connection.execute(select(runs.c.state).where(held)).scalar_one())
+        return self.hold(run_id, fence)
 
     def hold(self, run_id: str, fence: str) -> RunState:
-        held = select(runs.c.state).where(runs.c.id == run_id, runs.c.lease_fence == fence)
-        state = self._connection.execute(held.with_for_update(read=True, key_share=True)).scalar_one_or_none()
+        state = self._connection.execute(_held(), {"run_id": run_id, "fence": fence}).scalar_one_or_none()
         if state is None:
             raise Conflict(_TAKEN_OVER)
         return RunState(state)
@@ -172,3 +172,10 @@ class SqlLeases:
             .where(runs.c.id == run_id, runs.c.lease_fence == fence)
             .values(lease_fence=None, lease_until=None)
         )
+
+
+@cache
+def _held() -> Select[Any]:
+    """Of every transaction of a producer."""
+    held = (runs.c.id == bindparam("run_id"), runs.c.lease_fence == bindparam("fence"))
+    return select(runs.c.state).where(*held).with_for_update(read=True, key_share=True)

@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -22,6 +23,7 @@ from app.dicom.network.pdu import Buffer
 
 _RECEIVE_SIZE: Final = 1 << 14
 _GATHER: Final = min(os.sysconf("SC_IOV_MAX"), 1024)  # buffers in one call
+_SOON: Final = 1  # seconds: for longer, receiving looks at the clock in between
 _TLS_CHUNK: Final = 1 << 18
 _QUICKACK: Final = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
@@ -49,10 +51,14 @@ class Stream(Protocol):
 
 
 class PlainStream:
-    """TCP. The socket does not block: what can be done at once takes one system call, the rest is waited for."""
+    """TCP. What can be done at once takes one system call, and so does waiting for what comes soon.
+
+    Between two calls this thread gives the interpreter up and waits for it again, which costs more than the call.
+    """
 
     def __init__(self, connected: socket.socket) -> None:
-        connected.setblocking(False)
+        connected.setblocking(True)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _SOON, 0))
         self._socket = connected
         self._readable = _polls(connected, select.POLLIN)
         self._writable = _polls(connected, select.POLLOUT)
@@ -69,11 +75,12 @@ class PlainStream:
     def receive(self, deadline: float) -> bytes:
         while True:
             _acknowledge_at_once(self._socket)
-            if not self._readable.poll(1000 * _remaining(deadline)):
+            remaining = _remaining(deadline)
+            if remaining < _SOON and not self._readable.poll(1000 * remaining):
                 raise TimeoutError
             try:
                 return self._socket.recv(_RECEIVE_SIZE)
-            except BlockingIOError:  # it was there, and is not
+            except BlockingIOError:  # nothing came soon
                 continue
 
     def is_quiet(self) -> bool:
@@ -84,7 +91,8 @@ class PlainStream:
 
     def _send_some(self, parts: Sequence[Buffer]) -> int:
         try:
-            return self._socket.sendmsg(parts if len(parts) <= _GATHER else parts[:_GATHER])
+            few = parts if len(parts) <= _GATHER else parts[:_GATHER]
+            return self._socket.sendmsg(few, (), socket.MSG_DONTWAIT)
         except BlockingIOError:
             return 0
 

@@ -124,15 +124,20 @@ def _expected(order: OrderRow) -> ExpectedStudy:
 
 
 def _message_difference(order: OrderRow, message: ReceivedOrder) -> str:
+    name = _pn_of_xpn(message.patient_name)
+    if (message.accession, message.patient_id, name) == (order.accession, order.patient_id, order.patient_name):
+        return ""  # as they are all but always, so that names need not be made alike first
     pairs = (
         ("accession number", order.accession, message.accession),
         ("patient ID", order.patient_id, message.patient_id),
-        ("patient name", normal_pn(order.patient_name), normal_pn(_pn_of_xpn(message.patient_name))),
+        ("patient name", normal_pn(order.patient_name), normal_pn(name)),
     )
     return "; ".join(f"{name} is {got!r}, not {want!r}" for name, want, got in pairs if got != want)
 
 
 def _pn_of_xpn(name: str) -> str:
     """XPN is family^given^middle^suffix^prefix, PN family^given^middle^prefix^suffix."""
-    family, given, middle, suffix, prefix = [*name.split("^"), "", "", "", ""][:5]
+    if name.count("^") < 3:  # no more than the parts that both begin with
+        return name
+    family, given, middle, suffix, prefix = [*name.split("^"), ""][:5]
     return "^".join((family, given, middle, prefix, suffix))

@@ -48,7 +48,7 @@ class Desk:
         self._done: list[Done] = []
         self._enough = 1  # somebody waits until so many are done
         self._is_closed = False
-        self._held: dict[str, Claimed] = {}  # claimed, and not yet written and acknowledged; by their fences
+        self._held: dict[tuple[str, str], Claimed] = {}  # claimed, and not yet written and acknowledged
 
     @property
     def to_run(self) -> int:
@@ -81,7 +81,7 @@ class Desk:
     def put(self, claimed: Sequence[Claimed]) -> None:
         with self._turn:
             self._to_run += len(claimed)
-            self._held.update((each.claim.fence, each) for each in claimed)
+            self._held.update((_key(each), each) for each in claimed)
         for each in claimed:
             self._ready.put(each)
 
@@ -162,6 +162,11 @@ class Desk:
 
     def _forget(self, claimed: Sequence[Claimed]) -> None:
         for each in claimed:
-            self._held.pop(each.claim.fence, None)
+            self._held.pop(_key(each), None)
         if not self._held:
             self._changed.notify_all()
+
+
+def _key(claimed: Claimed) -> tuple[str, str]:
+    """Of a claim: a job may be claimed again while the desk still has what came of an earlier one."""
+    return claimed.job.id, claimed.claim.fence
