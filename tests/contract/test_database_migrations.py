@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, select, text
 from alembic import command
 from app.adapters.database import SqlDatabase
 from app.adapters.database.engine import make_engine
-from app.adapters.database.migrations import HEAD, ROOT
+from app.adapters.database.migrations import HEAD, ROOT, revision_of, upgrade
 from app.adapters.database.tables import metadata, outbox
 from app.domain.errors import SchemaMissing
 from tests.contract.database_fixtures import Play
@@ -134,3 +134,10 @@ def test_a_database_without_a_schema_says_how_to_get_one(database_url: str) -> N
         with pytest.raises(SchemaMissing, match="yeeter db upgrade"):
             ask()
     database.close()
+
+
+def test_a_database_of_a_newer_version_is_left_as_it_is(connection: Connection) -> None:
+    connection.execute(text("UPDATE alembic_version SET version_num = '9999_of_tomorrow'"))
+    with pytest.raises(SchemaMissing, match="9999_of_tomorrow, which this version does not know"):
+        upgrade(connection)
+    assert revision_of(connection) == "9999_of_tomorrow"

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 import app
+from app.domain.errors import SchemaMissing
 
 HEAD: Final = "0008_no_statistics_of_runs"  # this version's
 ROOT = Path(app.__file__).resolve().parent.parent
@@ -25,16 +26,27 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def upgrade(connection: Connection) -> None:
-    """To the head, in the connection's transaction; nothing to do where it is there."""
-    if connection.dialect.name == "postgresql":
+    """To the head, in the connection's transaction; nothing to do where it is there.
+
+    Raises:
+        SchemaMissing: a newer version of the program has been here.
+    """
+    name = connection.dialect.name
+    if name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    if revision_of(connection) == HEAD:
+    revision = revision_of(connection)
+    if revision == HEAD:
         return
     from alembic.config import Config  # late: a quarter of what a process takes to start, and hardly one migrates
+    from alembic.script import ScriptDirectory
 
     from alembic import command
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        cure = "use a version of Yeeter that does, or another database"
+        raise SchemaMissing(f"{name}: schema is at {revision}, which this version does not know; {cure}")
     command.upgrade(config, "head")
