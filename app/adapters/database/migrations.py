@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 import app
 from app.domain.errors import SchemaMissing
 
-HEAD: Final = "0008_no_statistics_of_runs"  # this version's
+HEAD: Final = "0009_events_by_their_feed"  # this version's
 ROOT = Path(app.__file__).resolve().parent.parent
 _PACKAGED = Path(__file__).parent / "alembic"  # where a wheel has the migrations
 _MIGRATIONS = _PACKAGED if _PACKAGED.is_dir() else ROOT / "alembic"

@@ -191,6 +191,7 @@ TERMINAL_ORDER = "kind IN ('order.completed', 'order.failed', 'order.cancelled')
 events = Table(
     "simulation_run_events",
     metadata,
+    # The key of SQLite, whose rows lie by it. PostgreSQL has a sequence and no such index: the feed's is enough.
     Column("id", Serial, primary_key=True, autoincrement=True),
     # Rows become visible out of id order on PostgreSQL: (xid, id) is the order in which readers may see them.
     Column("xid", BigInteger, nullable=False, server_default=current_transaction()),
