@@ -59,8 +59,7 @@ def test_a_worker_that_became_fast_holds_more_and_one_that_has_nothing_to_do_les
     thread = threading.Thread(target=taker.work)
     thread.start()
     try:
-        now[0] += 1
-        reach.done(500)
+        reach.done([0.002])
         wait_until(lambda: broker.widened == [92], 30, "holding more")
         now[0] += 60
         wait_until(lambda: broker.widened == [92, 0], 30, "holding less")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runs.working.reach import IDLE, SPAN, Reach
+from app.runs.working.reach import IDLE, Reach
 
 
 class Clock:
@@ -17,41 +17,36 @@ class Clock:
         return self.now
 
 
-def work(reach: Reach, clock: Clock, rate: float, seconds: float) -> None:
-    """A second's jobs are written in ten groups."""
-    for _ in range(round(seconds * 10)):
-        clock.now += 0.1
-        reach.done(round(rate / 10))
-
-
 @pytest.mark.parametrize(
-    ("rates", "holds"),
+    ("groups", "holds"),
     [
         ([], 32),
-        ([100], 32),
-        ([120], 32),
-        ([140], 256),  # 32 jobs last less than a quarter of a second
-        ([1000], 256),
-        ([140, 100], 256),  # neither slow nor fast: as it was
-        ([140, 70], 256),
-        ([140, 50], 32),  # 256 jobs would last five seconds
-        ([140, 50, 100], 32),
-        ([140, 0], 32),
+        ([[0.04]], 32),
+        ([[0.032]], 32),
+        ([[0.031]], 256),  # 32 jobs last less than a quarter of a second
+        ([[0.001]], 256),
+        ([[0.5, 0.5, 0.002, 0.002, 0.002]], 256),  # the first ones opened associations
+        ([[0.001], [0.04]], 256),  # neither slow nor fast: as it was
+        ([[0.001], [0.06]], 256),
+        ([[0.001], [0.08]], 32),  # 256 jobs would last five seconds
+        ([[0.001], [0.08], [0.04]], 32),
+        ([[0.001], [0.08], [0.001]], 256),
     ],
 )
-def test_a_fast_worker_holds_many_and_a_slow_one_few(rates: list[int], holds: int) -> None:
-    clock = Clock()
-    reach = Reach(4, 256, clock)
-    for rate in rates:
-        work(reach, clock, rate, 2.0)
+def test_a_fast_worker_holds_many_and_a_slow_one_few(groups: list[list[float]], holds: int) -> None:
+    reach = Reach(4, 256, Clock())
+    for seconds in groups:
+        reach.done(seconds)
     assert reach.holds == holds
 
 
 def test_after_a_pause_it_is_not_known_how_long_the_next_jobs_take() -> None:
     clock = Clock()
     reach = Reach(4, 256, clock)
-    work(reach, clock, 500, 2.0)
-    clock.now += IDLE
+    reach.done([0.001])
+    clock.now += IDLE / 2
+    assert reach.holds == 256
+    clock.now += IDLE / 2
     assert reach.holds == 32
 
 
@@ -73,12 +68,11 @@ def test_what_follows_for_claims_and_groups(
     assert (reach.holds, reach.capacity, reach.low, reach.group) == (holds, capacity, low, group)
 
 
-@given(hands=st.integers(1, 256), most=st.integers(1, 5000), rates=st.lists(st.integers(0, 3000), max_size=5))
-def test_hands_are_never_left_without_jobs_that_may_be_had(hands: int, most: int, rates: list[int]) -> None:
-    clock = Clock()
-    reach = Reach(hands, most, clock)
-    for rate in rates:
-        work(reach, clock, rate, SPAN)
+@given(hands=st.integers(1, 256), most=st.integers(1, 5000), seconds=st.lists(st.floats(0, 1000), max_size=5))
+def test_hands_are_never_left_without_jobs_that_may_be_had(hands: int, most: int, seconds: list[float]) -> None:
+    reach = Reach(hands, most, Clock())
+    for each in seconds:
+        reach.done([each])
     assert hands <= reach.holds <= max(hands, most)
     assert 0 <= reach.low < reach.capacity <= reach.holds
     assert 1 <= reach.group <= reach.holds

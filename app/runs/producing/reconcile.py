@@ -64,7 +64,7 @@ def reconcile(
     called before each further question, and raises what ends the asking.
     """
     orders = RunOrders(queries, run.id, run.run_key, run.requested)
-    result = Reconciliation(expected=sum(1 for _ in orders.completed()))
+    result = Reconciliation(expected=len(orders.completed))
     methods = []
     if witnesses.dicom is not None:
         dicom = witnesses.dicom

@@ -1,9 +1,11 @@
-"""Comparing what a witness has with the orders of a run, in batches: memory is a byte an order, and the findings."""
+"""Comparing what a witness has with the orders of a run, in batches: memory is six bytes an order, and the findings."""
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
@@ -21,21 +23,22 @@ _MOST = 255  # what a byte can count; more copies of one order are as wrong
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunOrders:
-    """The orders of one run, read in batches."""
+    """The orders of one run, which has no more to do; read in batches."""
 
     queries: RunQueries
     run_id: str
     run_key: str
     requested: int
 
-    def completed(self) -> Iterator[int]:
+    @cached_property
+    def completed(self) -> array[int]:
         """Numbers of those that are to be found, ascending."""
-        after = -1
-        while numbers := self.queries.completed(self.run_id, after, BATCH):
-            yield from numbers
-            after = numbers[-1]
+        found = array("i")
+        while numbers := self.queries.completed(self.run_id, found[-1] if found else -1, BATCH):
+            found.extend(numbers)
+        return found
 
     def rows(self, numbers: Iterable[int]) -> Iterator[OrderRow]:
         """The orders with these numbers, but for those that somebody removes meanwhile."""
@@ -77,7 +80,7 @@ def compare_studies(orders: RunOrders, found: Iterable[ArchivedStudy]) -> list[F
         if difference:
             findings.append(finding)
     findings += [finding for number, finding in foreign if not own[number]]
-    for order in orders.rows(number for number in orders.completed() if copies[number] != 1):
+    for order in orders.rows(number for number in orders.completed if copies[number] != 1):
         if not copies[order.number]:
             findings.append(Finding(order.number, order.accession, "missing", "dicom", "the archive has no study"))
         else:
@@ -107,7 +110,7 @@ def compare_messages(orders: RunOrders, found: Iterable[ReceivedOrder]) -> list[
     text = "the order receiver does not have the message"
     findings += [
         Finding(order.number, order.accession, "missing", "hl7", text)
-        for order in orders.rows(number for number in orders.completed() if not received[number])
+        for order in orders.rows(number for number in orders.completed if not received[number])
     ]
     return findings
 

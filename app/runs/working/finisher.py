@@ -97,5 +97,5 @@ class Finisher:
                 observer.finished(done.claimed.claim, finish)
         self._inbox.acknowledge([done.claimed.delivery for done in group])
         self.jobs_done += len(group)
-        self._reach.done(len(group))
+        self._reach.done([finish.seconds for finish in finishes])
         self._desk.written(group)

@@ -7,12 +7,12 @@ hand and finish for a moment, and a worker that holds less than it does in that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import median
 
 AHEAD = 8  # jobs for each hand, at least
 WIDE_BELOW = 0.25  # seconds that so many last: a worker that is faster holds all that it may
 NARROW_ABOVE = 4.0  # seconds that all that it may hold lasts: one that is slower holds few again
-SPAN = 0.2  # seconds over which its rate is measured: as long as it is not known, a fast worker waits
 IDLE = 2.0  # seconds without a job, after which it is not known how fast the next ones will be
 
 
@@ -26,7 +26,6 @@ class Reach:
         self._hands = hands
         self._clock = clock
         self._since = clock()
-        self._done = 0
 
     @property
     def is_wide(self) -> bool:
@@ -53,15 +52,14 @@ class Reach:
         """Done jobs that are written together, at most; more would keep the broker from bringing others."""
         return max(self.holds // 2, 1)
 
-    def done(self, jobs: int) -> None:
-        """So many have been written now."""
-        self._done += jobs
-        seconds = self._clock() - self._since
-        if seconds < SPAN:
-            return
-        rate = self._done / seconds
-        if rate * WIDE_BELOW >= self.least:
+    def done(self, seconds: Sequence[float]) -> None:
+        """So long has each of the jobs taken that have been written now.
+
+        Of a group it is the median that counts: its first jobs may have opened associations.
+        """
+        each = median(seconds) / self._hands
+        if each * self.least <= WIDE_BELOW:
             self._was_fast = True
-        elif rate * NARROW_ABOVE < self.most:
+        elif each * self.most > NARROW_ABOVE:
             self._was_fast = False
-        self._since, self._done = self._clock(), 0
+        self._since = self._clock()
