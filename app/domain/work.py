@@ -29,8 +29,19 @@ class OrderIntent:
 
 
 @record(frozen=True, slots=True)
+class NewStep:
+    """A step's row at its creation."""
+
+    step_index: int
+    type: str
+    state: StepState
+    starts: int = 0
+    error: str = ""
+
+
+@record(frozen=True, slots=True)
 class OrderAcknowledged:
-    """The end of an emission: WAITING with its jobs, or a terminal state."""
+    """The end of an emission: WAITING with its jobs, or a terminal state. Orders that ended alike share their steps."""
 
     number: int
     state: OrderState
@@ -38,18 +49,7 @@ class OrderAcknowledged:
     acknowledgement: str
     possibly_duplicated: bool
     reason: str = ""
-
-
-@record(frozen=True, slots=True)
-class NewStep:
-    """A step's row at its creation."""
-
-    order_number: int
-    step_index: int
-    type: str
-    state: StepState
-    starts: int = 0
-    error: str = ""
+    steps: tuple[NewStep, ...] = ()
 
 
 @record(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from app.domain.work import (
     JobFinish,
     JobReference,
     NewDeadLetter,
-    NewStep,
     OrderAcknowledged,
     OrderIntent,
     OrderRow,
@@ -124,8 +123,8 @@ class Orders(Protocol):
         """Write the intents; one that is there already stays as it is."""
         ...
 
-    def acknowledge(self, run_id: str, outcomes: Sequence[OrderAcknowledged], steps: Sequence[NewStep]) -> set[int]:
-        """End the emission of orders that are SENDING; their numbers.
+    def acknowledge(self, run_id: str, outcomes: Sequence[OrderAcknowledged]) -> set[int]:
+        """End the emission of orders that are SENDING, and make their steps; their numbers.
 
         The others were acknowledged before (by a transaction whose commit got no answer, or by another producer):
         nothing is written for them, and whoever calls writes nothing either.

@@ -157,18 +157,18 @@ class Play:
         id_ = job_id(self.run.id, number, slip[0].index, epoch)
         return Job(id_, self.run.id, self.run.run_key, number, epoch, slip, {}, {}, {}, {})
 
-    def steps(self, number: int) -> list[NewStep]:
-        first = NewStep(number, 0, self.types[0], StepState.SUCCEEDED, starts=1)
+    def steps(self) -> tuple[NewStep, ...]:
+        first = NewStep(0, self.types[0], StepState.SUCCEEDED, starts=1)
         states = [StepState.READY, *[StepState.PENDING] * (len(self.types) - 2)]
-        rest = [NewStep(number, 1 + i, self.types[1 + i], state) for i, state in enumerate(states)]
-        return [first, *rest]
+        return first, *(NewStep(1 + i, self.types[1 + i], state) for i, state in enumerate(states))
 
     def acknowledge(self, *numbers: int) -> None:
         """Begin the orders, and acknowledge them with their steps, events and outbox entries."""
         self.begin(*numbers)
         with self.database.transaction() as work:
-            outcomes = [OrderAcknowledged(number, OrderState.WAITING, "AA", "MSA|AA", False) for number in numbers]
-            written = work.orders.acknowledge(self.run.id, outcomes, [s for n in numbers for s in self.steps(n)])
+            accepted = ("AA", "MSA|AA", False, "", self.steps())
+            outcomes = [OrderAcknowledged(number, OrderState.WAITING, *accepted) for number in numbers]
+            written = work.orders.acknowledge(self.run.id, outcomes)
             assert written == set(numbers)
             data = {"type": self.types[0], "seconds": 0.01}
             work.journal.append([Event(self.run.id, STEP_SUCCEEDED, n, 0, 1, 0, data) for n in numbers])

@@ -42,18 +42,17 @@ def test_an_intent_that_is_written_again_stays_as_it_was(play: Play) -> None:
 
 def test_acknowledging_writes_each_order_and_its_steps(play: Play) -> None:
     play.begin(0, 1, 2)
-    failed = [
-        NewStep(1, 0, "GENERATE_HL7", StepState.FAILED, 1, "AR"),
-        NewStep(1, 1, "SEND_DICOM", StepState.CANCELLED),
-    ]
+    failed = (NewStep(0, "GENERATE_HL7", StepState.FAILED, 1, "AR"), NewStep(1, "SEND_DICOM", StepState.CANCELLED))
+    sent_only = (NewStep(0, "GENERATE_HL7", StepState.SUCCEEDED, 1),)
     with play.database.transaction() as work:
         outcomes = [
-            acknowledged(0),
-            acknowledged(1, OrderState.FAILED, ack_code="AR", reason="refused: \x00", possibly_duplicated=True),
-            acknowledged(2, OrderState.COMPLETED),
+            acknowledged(0, steps=play.steps()),
+            acknowledged(
+                1, OrderState.FAILED, ack_code="AR", reason="refused: \x00", possibly_duplicated=True, steps=failed
+            ),
+            acknowledged(2, OrderState.COMPLETED, steps=sent_only),
         ]
-        steps = [*play.steps(0), *failed, NewStep(2, 0, "GENERATE_HL7", StepState.SUCCEEDED, 1)]
-        assert work.orders.acknowledge(play.run.id, outcomes, steps) == {0, 1, 2}
+        assert work.orders.acknowledge(play.run.id, outcomes) == {0, 1, 2}
     waiting, refused, completed = (play.order(number) for number in range(3))
     assert [order.state for order in (waiting, refused, completed)] == [
         OrderState.WAITING,
@@ -66,6 +65,7 @@ def test_acknowledging_writes_each_order_and_its_steps(play: Play) -> None:
     assert refused.finished_at is not None and completed.finished_at is not None
     assert play.step_states(0) == [StepState.SUCCEEDED, StepState.READY, StepState.PENDING]
     assert play.step_states(1) == [StepState.FAILED, StepState.CANCELLED]
+    assert play.step_states(2) == [StepState.SUCCEEDED]
     assert play.step(1, 0).error == "AR" and play.step(1, 0).starts == 1
     sent, ready, pending = (play.step(0, index) for index in range(3))
     assert [step.ready_at is not None for step in (sent, ready, pending)] == [False, True, False]
@@ -77,12 +77,16 @@ def test_a_second_acknowledgement_writes_nothing(play: Play) -> None:
     play.begin(1)
     before = play.order(0)
     with play.database.transaction() as work:
-        outcomes = [acknowledged(0, OrderState.FAILED, reason="later"), acknowledged(1), acknowledged(7)]
-        steps = [*play.steps(0), *play.steps(1), *play.steps(7)]
-        assert work.orders.acknowledge(play.run.id, outcomes, steps) == {1}
+        steps = play.steps()
+        outcomes = [
+            acknowledged(0, OrderState.FAILED, reason="later", steps=steps),
+            acknowledged(1, steps=steps),
+            acknowledged(7, steps=steps),
+        ]
+        assert work.orders.acknowledge(play.run.id, outcomes) == {1}
     assert play.order(0) == before
     with play.database.transaction() as work:
-        assert work.orders.acknowledge(play.run.id, [], []) == set()
+        assert work.orders.acknowledge(play.run.id, []) == set()
 
 
 def test_forgetting_removes_what_never_left_and_nothing_else(play: Play) -> None:
@@ -114,7 +118,7 @@ def test_one_positive_acknowledgement_says_who_the_receiver_is(play: Play) -> No
         for number, (code, text) in enumerate(answers):
             assert work.orders.any_acknowledgement(play.run.id) == ""
             outcome = acknowledged(number, OrderState.COMPLETED, ack_code=code, acknowledgement=text)
-            work.orders.acknowledge(play.run.id, [outcome], [])
+            work.orders.acknowledge(play.run.id, [outcome])
     assert acknowledgement() == "MSH|…|MSA|CA"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Connection,
     Insert,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Text,
     Update,
     and_,
+    bindparam,
     case,
     delete,
     exists,
@@ -29,8 +31,9 @@ from app.adapters.database.rowset import ROWS, insert_rows, rowset, values_of
 from app.adapters.database.tables import RunId, orders, outbox, parked_jobs, step_executions
 from app.domain.event import ORDER_CANCELLED, STEP_CANCELLED, Event
 from app.domain.run import OrderState, StepState
-from app.domain.work import NewStep, OrderAcknowledged, OrderIntent
+from app.domain.work import OrderAcknowledged, OrderIntent
 
+_SHAPES = "shapes"  # the parameter that carries the steps of each shape
 _CHUNK = 500  # SQLite allows 32,766 variables a statement
 _TERMINAL = (OrderState.COMPLETED, OrderState.FAILED, OrderState.CANCELLED)
 _OPEN = (StepState.PENDING, StepState.READY, StepState.PARKED)
@@ -46,14 +49,32 @@ class SqlOrders:
         rows = [{"run_id": run_id, "state": OrderState.SENDING, **values_of(intent)} for intent in intents]
         insert_rows(self._connection, orders, rows, unless_there=True)
 
-    def acknowledge(self, run_id: str, outcomes: Sequence[OrderAcknowledged], steps: Sequence[NewStep]) -> set[int]:
-        rows = [{"run_id": run_id, **values_of(outcome)} for outcome in outcomes]
+    def acknowledge(self, run_id: str, outcomes: Sequence[OrderAcknowledged]) -> set[int]:
+        rows = [
+            {
+                "run_id": run_id,
+                "number": outcome.number,
+                "state": outcome.state,
+                "ack_code": outcome.ack_code,
+                "acknowledgement": outcome.acknowledgement,
+                "possibly_duplicated": outcome.possibly_duplicated,
+                "reason": outcome.reason,
+            }
+            for outcome in outcomes
+        ]
         statement = _end_emission(self._connection.dialect.name)
         written = set(self._connection.execute(statement, {ROWS: rows}).scalars())
-        new = [{"run_id": run_id, **values_of(step)} for step in steps if step.order_number in written]
-        if new:
-            self._connection.execute(_insert_steps(self._connection.dialect.name), {ROWS: new})
+        self._make_steps(run_id, [outcome for outcome in outcomes if outcome.number in written])
         return written
+
+    def _make_steps(self, run_id: str, outcomes: Sequence[OrderAcknowledged]) -> None:
+        """Steps that orders share are written once: a shape, which each of the orders names."""
+        shapes = {id(outcome.steps): outcome.steps for outcome in outcomes}
+        steps = [{"shape": shape, **values_of(step)} for shape, steps in shapes.items() for step in steps]
+        if steps:
+            rows = [{"order_number": outcome.number, "shape": id(outcome.steps)} for outcome in outcomes]
+            values = {"of_run": run_id, ROWS: rows, _SHAPES: steps}
+            self._connection.execute(_insert_steps(self._connection.dialect.name), values)
 
     def forget(self, run_id: str, numbers: Sequence[int]) -> None:
         for start in range(0, len(numbers), _CHUNK):
@@ -132,12 +153,16 @@ class SqlOrders:
 
 @cache
 def _insert_steps(dialect: str) -> Insert:
-    names = ("run_id", "order_number", "step_index", "type", "state", "starts", "error")
-    given = rowset(dialect, *((name, step_executions.c[name].type) for name in names))
-    ready_at = case((given.c.state == StepState.READY, database_now()))
-    finished_at = case((given.c.state.not_in(_OPEN), database_now()))
-    source = select(*(given.c[name] for name in names), ready_at, finished_at)
-    return insert(step_executions).from_select((*names, "ready_at", "finished_at"), source)
+    names = ("step_index", "type", "state", "starts", "error")
+    fields = [(name, step_executions.c[name].type) for name in names]
+    given = rowset(dialect, ("order_number", Integer()), ("shape", BigInteger()))
+    steps = rowset(dialect, ("shape", BigInteger()), *fields, parameter=_SHAPES)
+    run_id = bindparam("of_run", type_=RunId)
+    ready_at = case((steps.c.state == StepState.READY, database_now()))
+    finished_at = case((steps.c.state.not_in(_OPEN), database_now()))
+    columns = (run_id, given.c.order_number, *(steps.c[name] for name in names), ready_at, finished_at)
+    source = select(*columns).join_from(given, steps, given.c.shape == steps.c.shape)
+    return insert(step_executions).from_select(("run_id", "order_number", *names, "ready_at", "finished_at"), source)
 
 
 @cache

@@ -29,15 +29,15 @@ ROWS = "rows"  # the name of the parameter that carries them
 Field = tuple[str, TypeEngine[Any]]
 
 
-def rowset(dialect: str, *fields: Field) -> FromClause:
-    """The rows of the parameter ``rows``, a sequence of mappings, as a table to select from or to join."""
-    rows = bindparam(ROWS, type_=JSON())
+def rowset(dialect: str, *fields: Field, parameter: str = ROWS) -> FromClause:
+    """The rows of a parameter, a sequence of mappings, as a table to select from or to join."""
+    rows, given = bindparam(parameter, type_=JSON()), f"given_{parameter}"
     if dialect == "postgresql":
         columns = [column(name, type_) for name, type_ in fields]
-        return func.json_to_recordset(rows).table_valued(*columns, name="given").render_derived(with_types=True)
+        return func.json_to_recordset(rows).table_valued(*columns, name=given).render_derived(with_types=True)
     each = func.json_each(rows).table_valued("value", name="each")
     values = [func.json_extract(each.c.value, f"$.{name}", type_=type_).label(name) for name, type_ in fields]
-    return select(*values).subquery("given")
+    return select(*values).subquery(given)
 
 
 def insert_rows(

@@ -63,7 +63,7 @@ class Emitter:
     ) -> None:
         """``spans``: None without tracing. ``on_jobs`` is called when jobs have been written."""
         self._run = run
-        self._types = [step.type for step in template.steps]
+        self._types = tuple(step.type for step in template.steps)
         self._builder = builder
         self._sender = sender
         self._lease = lease

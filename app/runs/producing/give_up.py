@@ -44,5 +44,5 @@ def _end_orders(work: UnitOfWork, run: Run) -> int:
     """How many have completed."""
     work.jobs.recover(run.id)
     work.orders.cancel_waiting(run.id)
-    end_in_doubt(work, run, [step["type"] for step in run.document["steps"]])
+    end_in_doubt(work, run, tuple(step["type"] for step in run.document["steps"]))
     return work.orders.counts(run.id)[OrderState.COMPLETED]

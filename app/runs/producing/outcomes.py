@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from app.dicom.person_name import to_pn
@@ -75,7 +76,7 @@ class EmissionRecord:
     """The rows that one outcome leads to; ``entry`` is what follows if it was accepted (None: nothing does)."""
 
     def __init__(
-        self, run: Run, types: Sequence[str], outcome: OrderOutcome, entry: OutboxEntry | None, timing: Timing
+        self, run: Run, types: tuple[str, ...], outcome: OrderOutcome, entry: OutboxEntry | None, timing: Timing
     ) -> None:
         self._run = run
         self._types = types
@@ -90,18 +91,10 @@ class EmissionRecord:
             outcome.acknowledgement.decode("latin-1").replace("\x00", ""),
             outcome.possibly_duplicated,
             reason,
+            _steps(types, reason),
         )
         self.entry = entry if accepted else None
-        self.steps = self._steps(accepted, reason)
         self.events = self._events(outcome, state, reason, timing)
-
-    def _steps(self, accepted: bool, reason: str) -> list[NewStep]:
-        sent = StepState.SUCCEEDED if accepted else StepState.FAILED
-        steps = [NewStep(self._number, 0, self._types[0], sent, starts=1, error=reason)]
-        for index, type_ in enumerate(self._types[1:], start=1):
-            waiting = StepState.READY if index == 1 else StepState.PENDING
-            steps.append(NewStep(self._number, index, type_, waiting if accepted else StepState.CANCELLED))
-        return steps
 
     def _events(self, outcome: OrderOutcome, state: OrderState, reason: str, timing: Timing) -> list[Event]:
         types = self._types
@@ -137,6 +130,17 @@ class EmissionRecord:
         return Event(self._run.id, kind, self._number, step_index, starts, self._run.epoch, data)
 
 
+@lru_cache(maxsize=256)
+def _steps(types: tuple[str, ...], failure: str) -> tuple[NewStep, ...]:
+    """The steps of an order that was accepted, or failed for this reason; all that ended so have the same."""
+    sent = StepState.FAILED if failure else StepState.SUCCEEDED
+    steps = [NewStep(0, types[0], sent, starts=1, error=failure)]
+    for index, type_ in enumerate(types[1:], start=1):
+        waiting = StepState.READY if index == 1 else StepState.PENDING
+        steps.append(NewStep(index, type_, StepState.CANCELLED if failure else waiting))
+    return tuple(steps)
+
+
 def intent(order: Order) -> OrderIntent:
     """What is written before the order is sent."""
     patient = order.patient
@@ -156,14 +160,13 @@ def intent(order: Order) -> OrderIntent:
 
 def write_records(work: UnitOfWork, run_id: str, records: Sequence[EmissionRecord]) -> None:
     """Write what follows from these; nothing for an order that was written before."""
-    steps = [step for record in records for step in record.steps]
-    fresh = work.orders.acknowledge(run_id, [record.acknowledged for record in records], steps)
+    fresh = work.orders.acknowledge(run_id, [record.acknowledged for record in records])
     new = [record for record in records if record.acknowledged.number in fresh]
     work.journal.append([event for record in new for event in record.events])
     work.outbox.put([record.entry for record in new if record.entry is not None])
 
 
-def end_in_doubt(work: UnitOfWork, run: Run, types: Sequence[str]) -> int:
+def end_in_doubt(work: UnitOfWork, run: Run, types: tuple[str, ...]) -> int:
     """End the orders whose outcome nobody will learn any more, as FAILED; how many there were."""
     numbers = [number for number, is_sending in work.orders.begun(run.id).items() if is_sending]
     write_records(

@@ -32,7 +32,7 @@ def take_over(parts: Parts, lease: Lease, builder: JobBuilder, template: Templat
         log.info("queue rebuilt", run_id=run.id, recovered=recovered, jobs=_rebuild_queue(lease, builder))
     hl7 = template.destinations.hl7
     if run.state is RunState.CANCELLING or (hl7 is not None and hl7.on_unknown == "fail"):
-        types = [step.type for step in template.steps]
+        types = tuple(step.type for step in template.steps)
         lease.write(lambda work: end_in_doubt(work, run, types))
 
 
