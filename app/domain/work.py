@@ -36,12 +36,14 @@ class NewStep:
     type: str
     state: StepState
     starts: int = 0
-    error: str = ""
 
 
 @record(frozen=True, slots=True)
 class OrderAcknowledged:
-    """The end of an emission: WAITING with its jobs, or a terminal state. Orders that ended alike share their steps."""
+    """The end of an emission: WAITING with its jobs, or a terminal state.
+
+    Orders that ended alike share their steps. ``reason`` is also that of a step that FAILED.
+    """
 
     number: int
     state: OrderState

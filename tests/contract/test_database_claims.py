@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 
 from app.domain.event import JOB_STARTED, STEP_PARKED
 from app.domain.run import RunState, StepState
 from app.domain.work import PAUSE, Claim, OutboxEntry
+from app.ports import UnitOfWork
 from tests.contract.database_fixtures import EXPIRED, TYPES, Play
 
 
@@ -245,6 +247,29 @@ def test_released_jobs_are_ready_and_the_oldest_come_first(play: Play) -> None:
     assert play.release(PAUSE) == [] == play.release("dicom:NOBODY@nowhere:1")
     assert sorted(play.publish()) == [0, 1, 3, 4]
     assert all(claim.granted for claim in play.claim(*range(5)))
+
+
+def test_a_group_of_several_runs_and_destinations_is_answered_one_by_one(play: Play) -> None:
+    other = Play(play.database)
+    for each in (play, other):
+        each.acknowledge(0, 1)
+    other.move(RunState.RUNNING, RunState.PAUSED)
+    for away in ("dicom:A@away:104", "dicom:B@away:104"):
+        play.do(partial(report_away, away))
+    requests = [
+        play.request(0, destination="dicom:A@away:104"),
+        play.request(1, destination="dicom:C@there:104"),
+        replace(play.request(1), run_id=str(uuid.uuid4())),
+        other.request(0, destination="dicom:B@away:104"),
+        other.request(1),
+    ]
+    claims = play.claim(*requests)
+    assert [claim.refusal for claim in claims] == ["parked", None, "unknown", "parked", "parked"]
+    assert (play.parked(), other.parked()) == ({"dicom:A@away:104": 1}, {PAUSE: 2})
+
+
+def report_away(key: str, work: UnitOfWork) -> None:
+    work.destinations.report(key, "refused", misconfigured=True)
 
 
 def test_a_release_is_of_one_run(play: Play) -> None:

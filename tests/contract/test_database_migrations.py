@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, select, text
 from alembic import command
 from app.adapters.database import SqlDatabase
 from app.adapters.database.engine import make_engine
-from app.adapters.database.migrations import HEAD, ROOT, revision_of, upgrade
+from app.adapters.database.migrations import HEAD, ROOT, revision_of
 from app.adapters.database.tables import metadata, outbox
 from app.domain.errors import SchemaMissing
 from tests.contract.database_fixtures import Play
@@ -136,8 +136,33 @@ def test_a_database_without_a_schema_says_how_to_get_one(database_url: str) -> N
     database.close()
 
 
-def test_a_database_of_a_newer_version_is_left_as_it_is(connection: Connection) -> None:
-    connection.execute(text("UPDATE alembic_version SET version_num = '9999_of_tomorrow'"))
-    with pytest.raises(SchemaMissing, match="9999_of_tomorrow, which this version does not know"):
-        upgrade(connection)
-    assert revision_of(connection) == "9999_of_tomorrow"
+def test_a_database_of_a_newer_version_says_so_and_is_left_as_it_is(database_url: str) -> None:
+    database = SqlDatabase(database_url)
+    database.upgrade()
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999_of_tomorrow'"))
+    for ask in (database.check, database.upgrade):
+        with pytest.raises(SchemaMissing, match="9999_of_tomorrow, which this version does not know"):
+            ask()
+    with engine.connect() as connection:
+        assert revision_of(connection) == "9999_of_tomorrow"
+    engine.dispose()
+    database.close()
+
+
+def test_a_database_of_an_older_version_says_how_to_upgrade_it(connection: Connection, database_url: str) -> None:
+    command.downgrade(alembic(connection), "0006_webhooks")
+    connection.commit()
+    database = SqlDatabase(database_url)
+    with pytest.raises(SchemaMissing, match=r"at 0006_webhooks, not .*; run `yeeter db upgrade`"):
+        database.check()
+    database.close()
+
+
+def test_on_postgresql_no_index_but_the_feeds_has_an_events_id(postgres_database: SqlDatabase) -> None:
+    with postgres_database._engine.connect() as connection:
+        inspected = inspect(connection)
+        assert inspected.get_pk_constraint("simulation_run_events")["constrained_columns"] == []
+        indexes = inspected.get_indexes("simulation_run_events")
+    assert [index["name"] for index in indexes if "id" in index["column_names"]] == ["ix_simulation_run_events_feed"]

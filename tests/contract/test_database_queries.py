@@ -108,6 +108,8 @@ def test_orders_by_their_numbers_are_those_that_exist(play: Play) -> None:
     found = play.database.queries.numbered(play.run.id, [4, 1, 77])
     assert {number: row.number for number, row in found.items()} == {1: 1, 4: 4}
     assert play.database.queries.numbered(play.run.id, []) == {}
+    assert sorted(play.database.queries.numbered(play.run.id, [4, 2, 3, 5])) == [2, 3, 4]  # of a range
+    assert sorted(play.database.queries.numbered(play.run.id, [0, 2, 3])) == [0, 2, 3]  # without what lies between
 
 
 def test_completed_orders_by_number(play: Play) -> None:

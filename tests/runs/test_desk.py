@@ -17,8 +17,8 @@ from app.runs.working.desk import Claimed, Desk
 LONG = 60.0  # seconds that no test takes
 
 
-def claimed(fence: str) -> Claimed:
-    return cast(Claimed, SimpleNamespace(job=SimpleNamespace(id="a job"), claim=SimpleNamespace(fence=fence)))
+def claimed(fence: str, job: str = "a job") -> Claimed:
+    return cast(Claimed, SimpleNamespace(job=SimpleNamespace(id=job), claim=SimpleNamespace(fence=fence)))
 
 
 def finish(fence: str) -> JobFinish:
@@ -112,3 +112,11 @@ def test_all_is_written_when_nothing_is_held() -> None:
     assert not desk.wait_until_written(0.01)
     desk.written(desk.take_done(1, 0, lambda: False))
     assert desk.wait_until_written(0)
+
+
+def test_jobs_of_one_claim_are_told_apart_and_so_are_claims_of_one_job() -> None:
+    desk = Desk()
+    group = [claimed("1", "a job"), claimed("1", "another"), claimed("2", "a job")]
+    desk.put(group)
+    desk.remove([group[0]])
+    assert desk.held == group[1:]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,26 +20,35 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("groups", "holds"),
+    ("jobs", "holds"),
     [
         ([], 32),
-        ([[0.04]], 32),
-        ([[0.032]], 32),
-        ([[0.031]], 256),  # 32 jobs last less than a quarter of a second
-        ([[0.001]], 256),
-        ([[0.5, 0.5, 0.002, 0.002, 0.002]], 256),  # the first ones opened associations
-        ([[0.001], [0.04]], 256),  # neither slow nor fast: as it was
-        ([[0.001], [0.06]], 256),
-        ([[0.001], [0.08]], 32),  # 256 jobs would last five seconds
-        ([[0.001], [0.08], [0.04]], 32),
-        ([[0.001], [0.08], [0.001]], 256),
+        ([0.04], 32),
+        ([0.032], 32),
+        ([0.031], 256),  # 32 jobs last less than a quarter of a second
+        ([0.001], 256),
+        ([0.1] * 4 + [0.002] * 12, 256),  # the first ones opened associations
+        ([0.001] * 60 + [5.0] * 4, 32),  # few are slow, but they last
+        ([0.001] + [0.04] * 64, 256),  # neither slow nor fast: as it was
+        ([0.001] + [0.06] * 64, 256),
+        ([0.001] + [0.08] * 64, 32),  # 256 jobs would last five seconds
+        ([0.001] + [0.08] * 64 + [0.04] * 64, 32),
+        ([0.001] + [0.08] * 64 + [0.001] * 64, 256),
     ],
 )
-def test_a_fast_worker_holds_many_and_a_slow_one_few(groups: list[list[float]], holds: int) -> None:
+def test_a_fast_worker_holds_many_and_a_slow_one_few(jobs: list[float], holds: int) -> None:
     reach = Reach(4, 256, Clock())
-    for seconds in groups:
-        reach.done(seconds)
+    for seconds in jobs:
+        reach.done([seconds])
     assert reach.holds == holds
+
+
+def test_jobs_of_two_kinds_do_not_have_it_change_its_mind_with_each() -> None:
+    reach, held = Reach(4, 256, Clock()), []
+    for seconds in [0.002] * 32 + [0.002, 0.09] * 100:
+        reach.done([seconds])
+        held.append(reach.holds)
+    assert sum(before != after for before, after in pairwise(held)) <= 1
 
 
 def test_after_a_pause_it_is_not_known_how_long_the_next_jobs_take() -> None:

@@ -17,7 +17,7 @@ from app.adapters.database.figures import SqlRunFigures
 from app.adapters.database.idempotency import SqlIdempotencyKeys
 from app.adapters.database.jobs import SqlJobs
 from app.adapters.database.journal import SqlJournal
-from app.adapters.database.migrations import HEAD, revision_of, upgrade
+from app.adapters.database.migrations import problem_of, revision_of, upgrade
 from app.adapters.database.orders import SqlOrders
 from app.adapters.database.outbox import SqlOutbox
 from app.adapters.database.queries import SqlRunQueries
@@ -75,8 +75,8 @@ class SqlDatabase:
     def check(self) -> str:
         with reading(self._engine) as connection:
             name, revision = connection.dialect.name, revision_of(connection)
-        if revision != HEAD:
-            raise SchemaMissing(f"{name}: schema is at {revision or 'nothing'}, not {HEAD}; run `yeeter db upgrade`")
+        if problem := problem_of(name, revision):
+            raise SchemaMissing(problem)
         return f"{name}, schema {revision}"
 
     def close(self) -> None:

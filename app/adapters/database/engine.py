@@ -146,8 +146,8 @@ def _sqlite(url: URL) -> Engine:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection to read from. Raises Unavailable.
 
-    On SQLite with one view of the data; on PostgreSQL each statement has its own, as in any transaction there, and so
-    needs none around it.
+    On SQLite with one view of the data; on PostgreSQL each statement has its own, as in all of our transactions (READ
+    COMMITTED), and so needs none around it.
     """
     options = {"isolation_level": "AUTOCOMMIT"} if engine.dialect.name == "postgresql" else {"yeeter_reading": True}
     with errors_of(engine), engine.connect().execution_options(**options) as connection:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Engine,
     Select,
     Text,
@@ -39,11 +40,14 @@ _TEXTS = (cast(_c.at, Text), cast(_c.data, Text))
 _COLUMNS = (_c.xid, _c.id, _c.kind, _c.order_number, _c.step_index, _c.starts, _c.epoch, *_TEXTS)
 
 
+def _settled(dialect: str) -> ColumnElement[bool]:
+    return _SETTLED if dialect == "postgresql" else true()
+
+
 @cache
 def _page(dialect: str, goes_on: bool, of_order: bool) -> Select[Any]:
     """Built once, as a run is read many times a second."""
-    settled = _SETTLED if dialect == "postgresql" else true()
-    of_run = (_c.run_id == bindparam("of_run"), settled)
+    of_run = (_c.run_id == bindparam("of_run"), _settled(dialect))
     statement = select(*_COLUMNS).where(*of_run).order_by(_c.xid, _c.id).limit(bindparam("most"))
     if goes_on:
         # As a row value: an OR of two comparisons would walk the index from the run's first event.
@@ -57,9 +61,8 @@ def _page(dialect: str, goes_on: bool, of_order: bool) -> Select[Any]:
 class SqlEventFeed:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        is_postgresql = engine.dialect.name == "postgresql"
-        self._settled = _SETTLED if is_postgresql else true()
-        self._zone = "" if is_postgresql else "+00:00"  # SQLite keeps none
+        self._settled = _settled(engine.dialect.name)
+        self._zone = "" if engine.dialect.name == "postgresql" else "+00:00"  # SQLite keeps none
 
     def read(
         self, run_id: str, after: str | None, limit: int, order_number: int | None = None

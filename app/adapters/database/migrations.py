@@ -25,28 +25,36 @@ def revision_of(connection: Connection) -> str | None:
     return None if revision is None else str(revision)
 
 
+def problem_of(name: str, revision: str | None) -> str:
+    """What is wrong with this revision of the database ``name``, with the cure; empty where it is this version's."""
+    if revision == HEAD:
+        return ""
+    if revision is None or any(path.name.startswith(revision) for path in (_MIGRATIONS / "versions").iterdir()):
+        return f"{name}: schema is at {revision or 'nothing'}, not {HEAD}; run `yeeter db upgrade`"
+    cure = "use a version of Yeeter that does, or another database"
+    return f"{name}: schema is at {revision}, which this version does not know; {cure}"
+
+
 def upgrade(connection: Connection) -> None:
     """To the head, in the connection's transaction; nothing to do where it is there.
 
     Raises:
         SchemaMissing: a newer version of the program has been here.
     """
-    name = connection.dialect.name
-    if name == "postgresql":
+    if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
     revision = revision_of(connection)
     if revision == HEAD:
         return
     from alembic.config import Config  # late: a quarter of what a process takes to start, and hardly one migrates
-    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
 
     from alembic import command
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision is not None and revision not in known:
-        cure = "use a version of Yeeter that does, or another database"
-        raise SchemaMissing(f"{name}: schema is at {revision}, which this version does not know; {cure}")
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:  # it finds no way from there
+        raise SchemaMissing(problem_of(connection.dialect.name, revision)) from error

@@ -68,11 +68,14 @@ class SqlOrders:
         return written
 
     def _make_steps(self, run_id: str, outcomes: Sequence[OrderAcknowledged]) -> None:
-        """Steps that orders share are written once: a shape, which each of the orders names."""
-        shapes = {id(outcome.steps): outcome.steps for outcome in outcomes}
-        steps = [{"shape": shape, **values_of(step)} for shape, steps in shapes.items() for step in steps]
+        """Steps that orders share are sent once, as a shape that each of the orders names."""
+        shapes = {id(outcome.steps): outcome.steps for outcome in outcomes}  # which live as long as the outcomes
+        steps = [{"shape": shape, **values_of(step)} for shape, shared in shapes.items() for step in shared]
         if steps:
-            rows = [{"order_number": outcome.number, "shape": id(outcome.steps)} for outcome in outcomes]
+            rows = [
+                {"order_number": outcome.number, "shape": id(outcome.steps), "reason": outcome.reason}
+                for outcome in outcomes
+            ]
             values = {"of_run": run_id, ROWS: rows, _SHAPES: steps}
             self._connection.execute(_insert_steps(self._connection.dialect.name), values)
 
@@ -153,16 +156,18 @@ class SqlOrders:
 
 @cache
 def _insert_steps(dialect: str) -> Insert:
-    names = ("step_index", "type", "state", "starts", "error")
+    names = ("step_index", "type", "state", "starts")
     fields = [(name, step_executions.c[name].type) for name in names]
-    given = rowset(dialect, ("order_number", Integer()), ("shape", BigInteger()))
+    given = rowset(dialect, ("order_number", Integer()), ("shape", BigInteger()), ("reason", Text()))
     steps = rowset(dialect, ("shape", BigInteger()), *fields, parameter=_SHAPES)
     run_id = bindparam("of_run", type_=RunId)
+    error = case((steps.c.state == StepState.FAILED, given.c.reason), else_="")
     ready_at = case((steps.c.state == StepState.READY, database_now()))
     finished_at = case((steps.c.state.not_in(_OPEN), database_now()))
-    columns = (run_id, given.c.order_number, *(steps.c[name] for name in names), ready_at, finished_at)
-    source = select(*columns).join_from(given, steps, given.c.shape == steps.c.shape)
-    return insert(step_executions).from_select(("run_id", "order_number", *names, "ready_at", "finished_at"), source)
+    values = (run_id, given.c.order_number, *(steps.c[name] for name in names), error, ready_at, finished_at)
+    source = select(*values).join_from(given, steps, given.c.shape == steps.c.shape)
+    columns = ("run_id", "order_number", *names, "error", "ready_at", "finished_at")
+    return insert(step_executions).from_select(columns, source)
 
 
 @cache

@@ -91,7 +91,7 @@ class EmissionRecord:
             outcome.acknowledgement.decode("latin-1").replace("\x00", ""),
             outcome.possibly_duplicated,
             reason,
-            _steps(types, reason),
+            _steps(types, accepted),
         )
         self.entry = entry if accepted else None
         self.events = self._events(outcome, state, reason, timing)
@@ -131,13 +131,12 @@ class EmissionRecord:
 
 
 @lru_cache(maxsize=256)
-def _steps(types: tuple[str, ...], failure: str) -> tuple[NewStep, ...]:
-    """The steps of an order that was accepted, or failed for this reason; all that ended so have the same."""
-    sent = StepState.FAILED if failure else StepState.SUCCEEDED
-    steps = [NewStep(0, types[0], sent, starts=1, error=failure)]
+def _steps(types: tuple[str, ...], accepted: bool) -> tuple[NewStep, ...]:
+    """The steps of an order, the same ones for all that ended so."""
+    steps = [NewStep(0, types[0], StepState.SUCCEEDED if accepted else StepState.FAILED, starts=1)]
     for index, type_ in enumerate(types[1:], start=1):
         waiting = StepState.READY if index == 1 else StepState.PENDING
-        steps.append(NewStep(index, type_, StepState.CANCELLED if failure else waiting))
+        steps.append(NewStep(index, type_, waiting if accepted else StepState.CANCELLED))
     return tuple(steps)
 
 

@@ -135,7 +135,7 @@ def _message_difference(order: OrderRow, message: ReceivedOrder) -> str:
         ("patient ID", order.patient_id, message.patient_id),
         ("patient name", normal_pn(order.patient_name), normal_pn(name)),
     )
-    return "; ".join(f"{name} is {got!r}, not {want!r}" for name, want, got in pairs if got != want)
+    return "; ".join(f"{what} is {got!r}, not {want!r}" for what, want, got in pairs if got != want)
 
 
 def _pn_of_xpn(name: str) -> str:

@@ -7,12 +7,14 @@ hand and finish for a moment, and a worker that holds less than it does in that 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from statistics import median
+from collections import deque
+from collections.abc import Callable, Iterable
+from statistics import fmean
 
 AHEAD = 8  # jobs for each hand, at least
 WIDE_BELOW = 0.25  # seconds that so many last: a worker that is faster holds all that it may
 NARROW_ABOVE = 4.0  # seconds that all that it may hold lasts: one that is slower holds few again
+LATEST = 64  # jobs that its speed is known by: the first ones have opened associations
 IDLE = 2.0  # seconds without a job, after which it is not known how fast the next ones will be
 
 
@@ -23,6 +25,7 @@ class Reach:
         self.most = max(most, hands)  # fewer would leave hands idle
         self.least = min(self.most, AHEAD * hands)
         self._was_fast = False
+        self._latest: deque[float] = deque(maxlen=LATEST)  # seconds that jobs took
         self._hands = hands
         self._clock = clock
         self._since = clock()
@@ -52,12 +55,10 @@ class Reach:
         """Done jobs that are written together, at most; more would keep the broker from bringing others."""
         return max(self.holds // 2, 1)
 
-    def done(self, seconds: Sequence[float]) -> None:
-        """So long has each of the jobs taken that have been written now.
-
-        Of a group it is the median that counts: its first jobs may have opened associations.
-        """
-        each = median(seconds) / self._hands
+    def done(self, seconds: Iterable[float]) -> None:
+        """So long has each of the jobs taken that have been written now."""
+        self._latest.extend(seconds)
+        each = fmean(self._latest) / self._hands
         if each * self.least <= WIDE_BELOW:
             self._was_fast = True
         elif each * self.most > NARROW_ABOVE:
