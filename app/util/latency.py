@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -88,12 +89,13 @@ class Latency:
 
 
 class SmallLatency:
-    """As many of these as there are seconds in a run: takes the memory of what was recorded, to three digits."""
+    """As many of these as there are intervals in a run: takes the memory of what was recorded, to three digits."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_packed")
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()  # by microseconds
+        self._packed: tuple[array[int], array[int]] | None = None  # counted before: microseconds, and how many of each
 
     def record(self, seconds: float) -> None:
         microseconds = round(seconds * 1e6)
@@ -104,17 +106,31 @@ class SmallLatency:
         self._counts[microseconds] += 1
 
     def merge(self, other: SmallLatency) -> None:
-        self._counts.update(other._counts)
+        self._counts.update(other._all())
+
+    def pack(self) -> None:
+        """It is hardly recorded into any more: take a quarter of the memory."""
+        counts = self._all()
+        self._packed = array("q", counts.keys()), array("I", counts.values())
+        self._counts = Counter()
 
     def summary(self) -> dict[str, float]:
         """count, p50, p95, p99 and max, in seconds; percentiles are of the nearest rank, as in an HDR histogram."""
-        if not self._counts:
+        counts = self._all()
+        if not counts:
             return {}
         return {
-            "count": self._counts.total(),
-            **{f"p{percentile}": value / 1e6 for percentile, value in _at(_SMALL_PERCENTILES, self._counts)},
-            "max": max(self._counts) / 1e6,
+            "count": counts.total(),
+            **{f"p{percentile}": value / 1e6 for percentile, value in _at(_SMALL_PERCENTILES, counts)},
+            "max": max(counts) / 1e6,
         }
+
+    def _all(self) -> Counter[int]:
+        if self._packed is None:
+            return self._counts
+        counts = Counter(dict(zip(*self._packed, strict=True)))
+        counts.update(self._counts)
+        return counts
 
 
 def _counter_of(microseconds: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from typing import Any
 
 from hypothesis import given
@@ -81,3 +83,17 @@ def test_of_merged_intervals_the_later_depths_count_and_latencies_are_not_averag
 def test_nothing_happened() -> None:
     assert Course().intervals() == ()
     assert set(HAPPENINGS) | {"acknowledged", "bytes"} == set(COUNTS)
+
+
+def test_a_course_of_as_many_intervals_as_there_may_be_takes_a_few_megabytes() -> None:
+    course, draw = Course(), random.Random(7)
+    tracemalloc.start()
+    try:
+        for number in range(MOST):
+            for _ in range(300):
+                course.observe((number + draw.random()) * FINEST, "c_store", draw.lognormvariate(-6, 1))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < MOST * 6_000  # bytes; 18,000 if all could be added to without more ado
+    assert sum(interval.latency["c_store"]["count"] for interval in course.intervals()) == MOST * 300

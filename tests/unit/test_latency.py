@@ -65,6 +65,7 @@ def test_merged_is_as_good_as_recorded_in_one(groups: list[list[float]]) -> None
     for group in groups:
         merged.merge(recorded(Latency, group).encode())  # type: ignore[union-attr]
         small.merge(recorded(SmallLatency, group))  # type: ignore[arg-type]
+        small.pack()
     expected = together.summary()
     assert merged.summary() | {"mean": 0} == expected | {"mean": 0}
     assert merged.summary()["mean"] == pytest.approx(expected["mean"], rel=0.011, abs=1e-6)

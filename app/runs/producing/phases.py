@@ -142,7 +142,8 @@ class Phases:
         assert hl7 is not None  # filled in, or the run would not have begun
         begun = self._lease.write(lambda work: work.orders.begun(self._run.id))
         in_doubt = sorted(number for number, is_sending in begun.items() if is_sending)
-        others = [number for number in range(self._run.requested) if number not in begun]
+        every = range(self._run.requested)
+        others = [number for number in every if number not in begun] if begun else every
         times = Timekeeper(self._pacing(others, is_new), self._template.arrival.is_open)
         receiver = ReceiverWatch(hl7, self._lease, self._notes, self._parts.rhythm.probe, time.monotonic)
         sender = self._parts.open_sender(hl7)

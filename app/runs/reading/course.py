@@ -45,7 +45,7 @@ class CourseFold:
         self._depths = depths
         self._width = FINEST
         self._end = MOST * FINEST  # seconds, of the last interval that there may be
-        self._counted: defaultdict[int, _Counted] = defaultdict(_Counted)  # by the interval's number
+        self._counted: dict[int, _Counted] = {}  # by the interval's number
         self._latest: _Counted | None = None  # that of the latest event, without its depths
 
     def count(self, seconds: float, event: Event) -> None:
@@ -89,7 +89,17 @@ class CourseFold:
     def _at(self, seconds: float) -> _Counted:
         while seconds >= self._end:
             self._widen()
-        return self._counted[int(seconds / self._width)]
+        number = int(seconds / self._width)
+        counted = self._counted.get(number)
+        if counted is None:
+            counted = self._counted[number] = _Counted()
+            self._pack(number - 2)  # events do not come strictly in the order of their times
+        return counted
+
+    def _pack(self, number: int) -> None:
+        if number in self._counted:
+            for latency in self._counted[number].latency.values():
+                latency.pack()
 
     def _leave(self) -> None:
         if self._latest is not None:
@@ -100,9 +110,11 @@ class CourseFold:
         self._leave()
         self._width *= 2
         self._end *= 2
-        finer, self._counted = self._counted, defaultdict(_Counted)
+        finer, self._counted = self._counted, {}
         for number in sorted(finer):
-            self._counted[number // 2].merge(finer[number])
+            self._counted.setdefault(number // 2, _Counted()).merge(finer[number])
+        for number in self._counted:
+            self._pack(number)
 
 
 def _count_step(counts: dict[str, int], data: dict[str, Any]) -> None:
