@@ -4,7 +4,7 @@ They are of runs that were there when they were gathered, and make a run that ca
 any index on its ID seems as good as another, and each look at the run's newest rows walks through all of them. Without
 statistics a run is held to have half a percent of the rows, and the index that is made for a question is taken.
 
-Nobody reads or writes these tables meanwhile: three partial indexes are built anew, in seconds a million events.
+Nobody reads or writes these tables meanwhile: three partial indexes are built anew, in about a second a million events.
 """
 
 from __future__ import annotations

@@ -33,6 +33,12 @@ def test_orders_are_sent_to_a_receiver_and_the_row_is_kept(yeeter: Yeeter, tmp_p
     assert "figures.ack_seconds.p95" in (tmp_path / "all.csv").read_text()
 
 
+def test_a_suite_that_is_not_there_is_told(yeeter: Yeeter) -> None:
+    result = yeeter("bench", "list", "--suite", "nope")
+    assert (result.code, result.out) == (2, "")
+    assert "'nope' is not one of 'matrix', 'pipeline', 'hl7'" in result.errors[0]
+
+
 def test_a_receiver_that_is_away_is_told(yeeter: Yeeter) -> None:
     result = yeeter("bench", "hl7", "--messages", 3, "--hl7", "127.0.0.1:1")
     assert (result.code, result.out) == (1, "")

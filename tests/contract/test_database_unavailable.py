@@ -104,35 +104,32 @@ def test_a_server_that_comes_back_is_used_again(mortal: Postgres, end: Callable[
         database.close()
 
 
-def end_connections_of(database: SqlDatabase) -> None:
-    other = make_engine(url_of(database))
+@pytest.fixture
+def cut_off(postgres_database: SqlDatabase) -> Play:
+    """Two connections have just been used, and then ended by somebody."""
+    play = Play(postgres_database)
+    with play.database.transaction() as work, play.database.transaction() as beside:
+        work.runs.get(play.run.id)
+        beside.runs.get(play.run.id)
+    other = make_engine(url_of(postgres_database))
     with other.begin() as connection:
         connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     other.dispose()
+    return play
 
 
-def test_connections_that_were_ended_while_they_rested_are_replaced(postgres_database: SqlDatabase) -> None:
-    play = Play(postgres_database)
-    with play.database.transaction() as work, play.database.transaction() as beside:
-        work.runs.get(play.run.id)
-        beside.runs.get(play.run.id)
-    end_connections_of(postgres_database)
+def test_connections_that_were_ended_while_they_rested_are_replaced(cut_off: Play) -> None:
     time.sleep(TRIED_AFTER)
-    play.acknowledge(0)
+    cut_off.acknowledge(0)
 
 
-def test_of_connections_that_are_ended_just_after_their_use_one_says_so(postgres_database: SqlDatabase) -> None:
-    play = Play(postgres_database)
-    with play.database.transaction() as work, play.database.transaction() as beside:
-        work.runs.get(play.run.id)
-        beside.runs.get(play.run.id)
-    end_connections_of(postgres_database)
+def test_of_connections_that_are_ended_just_after_their_use_one_says_so(cut_off: Play) -> None:
     with pytest.raises(Unavailable):
-        play.database.queries.runs_to_resume()
-    play.acknowledge(0)  # the other one is not used any more
+        cut_off.database.queries.runs_to_resume()
+    cut_off.acknowledge(0)  # the other one is not used any more
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01", "57P01", "53100"])

@@ -93,7 +93,12 @@ def test_a_course_of_as_many_intervals_as_there_may_be_takes_a_few_megabytes() -
             for _ in range(300):
                 course.observe((number + draw.random()) * FINEST, "c_store", draw.lognormvariate(-6, 1))
         taken, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        course.observe(MOST * FINEST, "c_store", 0.01)  # two intervals become one, and so do all others
+        _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert taken < MOST * 6_000  # bytes; 18,000 if all could be added to without more ado
-    assert sum(interval.latency["c_store"]["count"] for interval in course.intervals()) == MOST * 300
+    assert most < MOST * 9_000
+    counts = [interval.latency["c_store"]["count"] for interval in course.intervals()]
+    assert counts == [600] * (MOST // 2) + [1]

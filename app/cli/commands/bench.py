@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -146,7 +146,7 @@ def hl7_(
 
 @bench.command("list")
 def list_(
-    suite: Annotated[str | None, typer.Option(metavar="S", help="Only matrix, pipeline or hl7.")] = None,
+    suite: Annotated[Literal["matrix", "pipeline", "hl7"] | None, typer.Option(help="Only this one.")] = None,
     limit: options.Limit = 100,
     csv: Csv = None,
     json: options.Json = False,

@@ -112,9 +112,8 @@ class CourseFold:
         self._end *= 2
         finer, self._counted = self._counted, {}
         for number in sorted(finer):
-            self._counted.setdefault(number // 2, _Counted()).merge(finer[number])
-        for number in self._counted:
-            self._pack(number)
+            self._counted.setdefault(number // 2, _Counted()).merge(finer.pop(number))
+            self._pack(number // 2)
 
 
 def _count_step(counts: dict[str, int], data: dict[str, Any]) -> None:
