@@ -145,6 +145,9 @@ def test_templates_are_listed_and_read(page: Page, store: Store) -> None:
     expect(row).to_contain_text("images, default")
     expect(page.get_by_role("row", name="split-queues")).to_contain_text("shipped")
     row.get_by_role("link", name="edited", exact=True).click()
+    expect(page.get_by_role("row", name="split-queues")).to_have_count(
+        0
+    )  # the list has gone, whose rows name steps, too
     expect(page.get_by_role("row", name="GENERATE_DICOM")).to_contain_text("images")
     expect(page.get_by_role("row", name="GENERATE_DICOM")).to_contain_text("team: radiology")
     expect(page.get_by_role("row", name="SEND_DICOM")).to_contain_text("yeeter.simulation.orders")
